@@ -1,0 +1,288 @@
+"""The seams of the product. Each Protocol states its contract; `tests/contract` holds every implementation to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL.Image import Image
+
+from image_search.types import CollectionSpec, ImageRecord, SearchHit, SearchParams, ShardInfo
+
+FloatArray: TypeAlias = NDArray[np.float32]
+VectorBatch: TypeAlias = tuple[Sequence[ImageRecord], FloatArray]
+"""n records and their (n, dim) vectors."""
+OriginalsMode: TypeAlias = Literal["copy", "hardlink", "reference"]
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """Pictures in, unit vectors out. Safe to call from several threads.
+
+    The steps are also callable one by one, because a bulk run prepares pictures in several threads and
+    keeps the raw vectors: `embed(x) == project(embed_raw(preprocess(x)))`.
+    """
+
+    @property
+    def model_id(self) -> str:
+        """name@first 12 of sha256(file): written into every collection and dataset file, compared before use."""
+        ...
+
+    @property
+    def projection_id(self) -> str:
+        """Id of the fitted projection, "none" without one."""
+        ...
+
+    @property
+    def dim(self) -> int:
+        """Length of an embedding."""
+        ...
+
+    @property
+    def raw_dim(self) -> int:
+        """Length of the network's own output."""
+        ...
+
+    @property
+    def shortest_px(self) -> int:
+        """Shortest edge a picture is resized to: a decoder need not deliver much more."""
+        ...
+
+    def preprocess(self, images: Sequence[Image]) -> FloatArray:
+        """(n, 3, H, W) network input of n RGB pictures."""
+        ...
+
+    def embed_raw(self, tensors: FloatArray) -> FloatArray:
+        """(n, raw_dim) output of the network for (n, 3, H, W) input. Raises EmbedderError."""
+        ...
+
+    def project(self, raw: FloatArray) -> FloatArray:
+        """(n, dim) unit rows made of (n, raw_dim) raw vectors."""
+        ...
+
+    def embed(self, images: Sequence[Image]) -> FloatArray:
+        """(n, dim) unit rows, in input order. A batch equals its pictures one by one (atol 1e-5)."""
+        ...
+
+
+@runtime_checkable
+class EmbedderProvider(Protocol):
+    """The embedders of the one model that this process is configured with. Safe to call from several threads."""
+
+    @property
+    def model_id(self) -> str:
+        """Id of the configured model; does not load it."""
+        ...
+
+    def get(self, projection_id: str) -> Embedder:
+        """The model with a saved projection, or with "none". Raises EmbedderError, ModelMismatch."""
+        ...
+
+    def fit_pca(self, batches: Iterable[FloatArray], dim: int) -> str:
+        """Fit a PCA on batches of raw vectors, save it, return its projection_id. Raises InvalidParameter."""
+        ...
+
+    def make_random(self, dim: int) -> str:
+        """Make and save a random projection, return its projection_id."""
+        ...
+
+    def export_projection(self, projection_id: str) -> bytes:
+        """The artefact as a file's bytes."""
+        ...
+
+    def import_projection(self, data: bytes) -> str:
+        """Save an artefact from a file's bytes, return its projection_id."""
+        ...
+
+
+@runtime_checkable
+class VectorArchive(Protocol):
+    """Raw vectors of bulk runs of one model, so that a new index or projection needs no new embedding."""
+
+    def append(self, records: Sequence[ImageRecord], raw: FloatArray) -> None:
+        """Keep (n, raw_dim) raw vectors, all or none. Raises ImageStoreError."""
+        ...
+
+    def iterate(self, batch_size: int = 1024) -> Iterator[tuple[list[ImageRecord], FloatArray]]:
+        """Every kept vector in batches, also of pictures deleted since; one may come twice."""
+        ...
+
+    def compact(self) -> None:
+        """Join small files into larger ones; loses nothing when it is stopped."""
+        ...
+
+    def adopt(self, path: Path) -> None:
+        """Take over a shard file of raw vectors."""
+        ...
+
+
+class ShardFiles(Protocol):
+    """Reader and writer of dataset shards; `datasets.hdf5` is one."""
+
+    def write_vector_shard(
+        self, path: Path, info: ShardInfo, batches: Iterable[VectorBatch], *, projection: bytes = b""
+    ) -> int:
+        """Write batches of records and their vectors, whole or not at all; returns the number of rows."""
+        ...
+
+    def read_projection(self, path: Path) -> bytes:
+        """The projection that a shard of projected vectors carries, b"" where it has none."""
+        ...
+
+    def describe_vector_shard(self, path: Path) -> ShardInfo:
+        """Model, projection, size. Raises DatasetFormatError."""
+        ...
+
+    def read_vector_shard(self, path: Path, batch_size: int = 1024) -> Iterator[tuple[list[ImageRecord], FloatArray]]:
+        """Batches of records and their vectors. Raises DatasetFormatError."""
+        ...
+
+    def write_picture_shard(
+        self, path: Path, records: Sequence[ImageRecord], pictures: Sequence[bytes], *, shortest_px: int
+    ) -> None:
+        """Write n records and the bytes of their picture files, whole or not at all."""
+        ...
+
+    def read_picture_shard(self, path: Path, batch_size: int = 64) -> Iterator[tuple[list[ImageRecord], list[bytes]]]:
+        """Batches of records and the bytes of their picture files. Raises DatasetFormatError."""
+        ...
+
+
+@runtime_checkable
+class VectorStore(Protocol):
+    """Named collections of records with one embedding each. Safe to call from several threads.
+
+    * A name may be an alias made by `point`; every method but `point` and `drop_collection` resolves it first.
+    * What a call wrote, the next call of the same object reads.
+    * Raises CollectionNotFound for an unknown name, ModelMismatch for embeddings of another length,
+      VectorStoreError where the database fails (`retryable` when it may come back).
+    """
+
+    def create_collection(self, name: str, spec: CollectionSpec) -> None:
+        """Make an empty collection. Raises CollectionExists."""
+        ...
+
+    def describe_collection(self, name: str) -> CollectionSpec:
+        """The spec it was created with."""
+        ...
+
+    def list_collections(self) -> list[str]:
+        """Names of the collections themselves (no aliases), sorted."""
+        ...
+
+    def drop_collection(self, name: str) -> None:
+        """Remove a collection and its rows; an absent one is fine. Raises Conflict while an alias points to it."""
+        ...
+
+    def point(self, alias: str, name: str) -> None:
+        """Let `alias` mean collection `name` from now on, in one step; makes or moves the alias."""
+        ...
+
+    def resolve(self, name: str) -> str:
+        """The collection that an alias points to; a collection's own name is returned as it is."""
+        ...
+
+    def aliases(self) -> dict[str, str]:
+        """Every alias and its collection."""
+        ...
+
+    def upsert(self, name: str, records: Sequence[ImageRecord], embeddings: FloatArray) -> int:
+        """Write records with their (n, dim) unit embeddings; rows of the same image_id are replaced.
+
+        Returns n. Of records with one image_id in one call the last wins.
+        """
+        ...
+
+    def update(self, name: str, records: Sequence[ImageRecord]) -> int:
+        """Replace the records' own fields and keep their embeddings; ids that are absent are passed over.
+
+        Returns how many were there.
+        """
+        ...
+
+    def search(self, name: str, queries: FloatArray, params: SearchParams) -> list[list[SearchHit]]:
+        """For each of (n, dim) unit queries its hits from rank `offset` on, nearest first, ties by image_id.
+
+        At most top_k hits a query; only those of at least `min_score` where that is set.
+        """
+        ...
+
+    def get(self, name: str, image_ids: Sequence[str]) -> dict[str, ImageRecord]:
+        """The records of those ids that exist."""
+        ...
+
+    def get_embeddings(self, name: str, image_ids: Sequence[str]) -> dict[str, FloatArray]:
+        """The (dim,) embeddings of those ids that exist."""
+        ...
+
+    def iterate(
+        self, name: str, *, batch_size: int = 1000, updated_since_ms: int | None = None
+    ) -> Iterator[tuple[list[ImageRecord], FloatArray]]:
+        """Every row once, in batches of records and their (n, dim) embeddings, in no promised order.
+
+        With `updated_since_ms` (Unix time) only the rows written at or after that moment.
+        """
+        ...
+
+    def delete(self, name: str, image_ids: Sequence[str]) -> int:
+        """Remove those rows, absent ones are fine. Returns how many were there."""
+        ...
+
+    def count(self, name: str) -> int:
+        """Number of rows."""
+        ...
+
+    def build_index(self, name: str) -> None:
+        """Return when every row written so far is persisted, indexed as the spec says, and searchable."""
+        ...
+
+    def ping(self) -> None:
+        """Return when the database answers. Raises VectorStoreError."""
+        ...
+
+    def close(self) -> None:
+        """Release the connection; calling it again is fine."""
+        ...
+
+
+@runtime_checkable
+class ImageStore(Protocol):
+    """Bytes under keys made by `storage.keys`. Safe to call from several threads.
+
+    Raises InvalidParameter for a malformed key, ImageStoreError where the storage fails.
+    """
+
+    def put(self, key: str, data: bytes, content_type: str) -> None:
+        """Store all of it or nothing; an existing object is replaced."""
+        ...
+
+    def put_file(self, key: str, path: Path, content_type: str, mode: OriginalsMode) -> None:
+        """Store the file at `path`: by copy, as a hard link, or as a reference that is followed when read.
+
+        A store that cannot link raises ConfigError for the two other modes; a hard link across file systems
+        becomes a copy.
+        """
+        ...
+
+    def get(self, key: str) -> bytes:
+        """The object's bytes. Raises ImageNotFound."""
+        ...
+
+    def exists(self, key: str) -> bool:
+        """Whether there is an object."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Remove the object; an absent one is fine."""
+        ...
+
+    def iter_keys(self, prefix: str = "") -> Iterator[str]:
+        """Keys that begin with `prefix`, sorted."""
+        ...
+
+    def ping(self) -> None:
+        """Return when the storage can be read and written. Raises ImageStoreError."""
+        ...

@@ -1,0 +1,22 @@
+"""What this machine has: cores, memory, load."""
+
+from __future__ import annotations
+
+import os
+
+import psutil
+
+
+def available_cores() -> int:
+    """Cores that this process may use (a container may have fewer than the machine)."""
+    return len(os.sched_getaffinity(0))
+
+
+def describe_machine() -> dict[str, str]:
+    """cpu, memory and gpu as people read them, with real values of this moment."""
+    memory = psutil.virtual_memory()
+    return {
+        "cpu": f"{psutil.cpu_percent(interval=None):.1f} % of {available_cores()} cores",
+        "memory": f"{memory.used / 2**30:.1f} of {memory.total / 2**30:.1f} GiB ({memory.percent:.0f} %)",
+        "gpu": "none used",
+    }
