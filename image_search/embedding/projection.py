@@ -1,0 +1,184 @@
+"""Shorter vectors that keep their neighbours: PCA and random projection; fit, apply, save, load.
+
+A projection is an artefact with an id of its own, fixed once a collection uses it, so that scores stay comparable.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from image_search.errors import ConfigError, EmbedderError, InvalidParameter, ModelMismatch
+from image_search.interfaces import FloatArray
+
+NO_PROJECTION = "none"
+VECTORS_PER_DIMENSION = 10
+"""A PCA fitted on fewer than ten vectors per output dimension follows their noise."""
+
+
+def parse_projection(text: str) -> tuple[Literal["none", "pca", "random"], int]:
+    """("pca", 256) from "pca:256"; ("none", 0) from "none". Raises ConfigError."""
+    match = re.fullmatch(r"(pca|random):([1-9][0-9]{0,4})", text)
+    if match:
+        return ("pca" if match[1] == "pca" else "random"), int(match[2])
+    if text == NO_PROJECTION:
+        return "none", 0
+    raise ConfigError(f"projection {text!r}: must be none, pca:N or random:N")
+
+
+@dataclass(frozen=True)
+class Projection:
+    """An affine map of raw vectors: unit length, minus `mean`, times `matrix`."""
+
+    kind: Literal["pca", "random"]
+    model_id: str
+    mean: FloatArray
+    """(raw_dim,)"""
+    matrix: FloatArray
+    """(raw_dim, dim), orthonormal columns."""
+    projection_id: str
+
+    @property
+    def dim(self) -> int:
+        """Length of a projected vector."""
+        return int(self.matrix.shape[1])
+
+    @property
+    def raw_dim(self) -> int:
+        """Length of a raw vector."""
+        return int(self.matrix.shape[0])
+
+    def apply(self, raw: FloatArray) -> FloatArray:
+        """(n, dim), not normalised, of (n, raw_dim) raw vectors."""
+        return np.asarray((normalise(raw) - self.mean) @ self.matrix, dtype=np.float32)
+
+    def to_bytes(self) -> bytes:
+        """The artefact as an .npz file without pickled objects."""
+        buffer = io.BytesIO()
+        np.savez(
+            buffer,
+            kind=np.array(self.kind),
+            model_id=np.array(self.model_id),
+            projection_id=np.array(self.projection_id),
+            mean=self.mean,
+            matrix=self.matrix,
+        )
+        return buffer.getvalue()
+
+
+def normalise(vectors: FloatArray) -> FloatArray:
+    """Rows of unit length; a row of zeros stays."""
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.maximum(norms, 1e-12), dtype=np.float32)
+
+
+def fit_pca(batches: Iterable[FloatArray], dim: int, model_id: str) -> Projection:
+    """PCA of unit-length raw vectors, given in batches of (n, raw_dim); constant memory in their number.
+
+    Raises InvalidParameter where there are fewer than ten vectors per output dimension, or dim > raw_dim.
+    """
+    count = 0
+    total: NDArray[np.float64] | None = None
+    products: NDArray[np.float64] | None = None
+    for batch in batches:
+        unit = normalise(batch)
+        # float32 within a batch, float64 across batches: fast, and exact to the seventh digit.
+        product, summed = (unit.T @ unit).astype(np.float64), unit.sum(axis=0, dtype=np.float64)
+        products = product if products is None else products + product
+        total = summed if total is None else total + summed
+        count += len(batch)
+    if total is None or products is None:
+        raise InvalidParameter("projection", "there are no vectors to fit it on")
+    _check_dim(dim, len(total))
+    if count < VECTORS_PER_DIMENSION * dim:
+        raise InvalidParameter(
+            "projection",
+            f"pca:{dim} wants at least {VECTORS_PER_DIMENSION * dim} pictures, the library has {count}; "
+            f"at most pca:{count // VECTORS_PER_DIMENSION} is sound",
+        )
+    mean = total / count
+    _, eigenvectors = np.linalg.eigh(products / count - np.outer(mean, mean))
+    matrix = eigenvectors[:, ::-1][:, :dim]
+    # A fixed sign per axis, so that the same pictures give the same artefact.
+    matrix *= np.sign(matrix[np.abs(matrix).argmax(axis=0), np.arange(dim)])
+    return _make("pca", model_id, mean.astype(np.float32), np.ascontiguousarray(matrix, dtype=np.float32))
+
+
+def make_random(raw_dim: int, dim: int, model_id: str) -> Projection:
+    """A random orthonormal projection (Johnson-Lindenstrauss); needs no pictures. The same for the same arguments."""
+    _check_dim(dim, raw_dim)
+    seed = int.from_bytes(hashlib.sha256(f"{model_id} random:{dim}".encode()).digest()[:8], "big")
+    gaussian = np.random.default_rng(seed).standard_normal((raw_dim, dim))
+    matrix, _ = np.linalg.qr(gaussian)
+    return _make("random", model_id, np.zeros(raw_dim, np.float32), np.ascontiguousarray(matrix, dtype=np.float32))
+
+
+class ProjectionFolder:
+    """Artefacts as files named by their id. They are written once and never changed."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def save(self, projection: Projection) -> None:
+        """Write the artefact, whole or not at all; one that is there stays."""
+        path = self._path(projection.projection_id)
+        if path.exists():
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(f".{os.getpid()}.part")
+        temporary.write_bytes(projection.to_bytes())
+        temporary.replace(path)
+
+    def load(self, projection_id: str) -> Projection:
+        """The artefact of that id. Raises EmbedderError where it is missing or damaged."""
+        path = self._path(projection_id)
+        if not path.exists():
+            raise EmbedderError(
+                f"projection {projection_id!r} is missing from the data folder; the collection cannot be searched "
+                "without it (restore it, or rebuild the collection: `image-search index --projection none`)"
+            )
+        return projection_from_bytes(path.read_bytes())
+
+    def _path(self, projection_id: str) -> Path:
+        return self._folder / f"{projection_id.replace('@', '-').replace(':', '-')}.npz"
+
+
+def projection_from_bytes(data: bytes) -> Projection:
+    """The projection in an .npz file. Raises EmbedderError where it is damaged."""
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as npz:
+            made = _make(str(npz["kind"]), str(npz["model_id"]), npz["mean"], npz["matrix"])
+            wanted = str(npz["projection_id"])
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise EmbedderError("a projection file is damaged") from error
+    if made.projection_id != wanted:
+        raise EmbedderError(f"projection {wanted!r} is damaged: its numbers are not those it was saved with")
+    return made
+
+
+def check_fits(projection: Projection, model_id: str, raw_dim: int) -> None:
+    """Raises ModelMismatch where the projection was fitted for another model."""
+    if projection.model_id != model_id or projection.raw_dim != raw_dim:
+        raise ModelMismatch(
+            f"projection {projection.projection_id} belongs to model {projection.model_id}, not to {model_id}"
+        )
+
+
+def _check_dim(dim: int, raw_dim: int) -> None:
+    if dim > raw_dim:
+        raise InvalidParameter("projection", f"{dim} dimensions cannot be made of {raw_dim}")
+
+
+def _make(kind: str, model_id: str, mean: FloatArray, matrix: FloatArray) -> Projection:
+    digest = hashlib.sha256(kind.encode() + model_id.encode() + mean.tobytes() + matrix.tobytes()).hexdigest()
+    checked: Literal["pca", "random"] = "pca" if kind == "pca" else "random"
+    return Projection(checked, model_id, mean, matrix, f"{kind}:{matrix.shape[1]}@{digest[:12]}")
