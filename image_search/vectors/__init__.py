@@ -1,0 +1,1 @@
+"""Vector stores: one file for each database, all behind `interfaces.VectorStore`."""

@@ -1,0 +1,260 @@
+"""A connection to Milvus that comes back after it was lost: the one importer of pymilvus."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias
+
+import grpc
+from pymilvus import DataType, Function, FunctionType, MilvusClient, exceptions
+
+from image_search.errors import CollectionNotFound, ConfigError, ImageSearchError, VectorStoreError
+from image_search.types import CollectionSpec
+from image_search.vectors.lite_engine import LiteEngine
+from image_search.vectors.milvus_schema import (
+    BM25_COLUMN,
+    WORDS_COLUMN,
+    Capabilities,
+    columns,
+    indexes,
+    to_description,
+)
+
+Meaning: TypeAlias = Literal["refused", "lost", "retry", "absent"]
+
+MEANINGS: Final[Mapping[type[Exception], Meaning]] = {
+    exceptions.MilvusException: "refused",
+    exceptions.ParamError: "refused",
+    exceptions.ConnectError: "lost",
+    exceptions.MilvusUnavailableException: "lost",
+    exceptions.CollectionNotExistException: "absent",
+    exceptions.DescribeCollectionException: "refused",
+    exceptions.PartitionAlreadyExistException: "refused",
+    exceptions.IndexNotExistException: "refused",
+    exceptions.AmbiguousIndexName: "refused",
+    exceptions.CannotInferSchemaException: "refused",
+    exceptions.SchemaNotReadyException: "refused",
+    exceptions.DataTypeNotMatchException: "refused",
+    exceptions.DataTypeNotSupportException: "refused",
+    exceptions.DataNotMatchException: "refused",
+    exceptions.SchemaMismatchRetryableException: "retry",
+    exceptions.ConnectionNotExistException: "lost",
+    exceptions.ConnectionConfigException: "refused",
+    exceptions.PrimaryKeyException: "refused",
+    exceptions.PartitionKeyException: "refused",
+    exceptions.ClusteringKeyException: "refused",
+    exceptions.FieldsTypeException: "refused",
+    exceptions.FunctionsTypeException: "refused",
+    exceptions.FieldTypeException: "refused",
+    exceptions.AutoIDException: "refused",
+    exceptions.InvalidConsistencyLevel: "refused",
+    exceptions.ServerVersionIncompatibleException: "refused",
+}
+"""What each of pymilvus's exceptions means to us; a test walks its classes and fails where one is missing."""
+
+_STATUS_MEANINGS: Final[Mapping[grpc.StatusCode, Meaning]] = {
+    grpc.StatusCode.UNAVAILABLE: "lost",
+    grpc.StatusCode.CANCELLED: "lost",
+    grpc.StatusCode.DEADLINE_EXCEEDED: "retry",
+    grpc.StatusCode.RESOURCE_EXHAUSTED: "retry",
+    grpc.StatusCode.ABORTED: "retry",
+}
+
+_CODE_MEANINGS: Final[Mapping[int, Meaning]] = {
+    2: "lost",  # CONNECT_FAILED, which is pymilvus's own
+    8: "retry",  # rate limit
+    100: "absent",
+}
+_LEGACY_COLLECTION_NOT_EXISTS = 4
+
+_OLDEST = (2, 3)
+_RECONNECT_PAUSE_S = 0.5
+
+
+class ConnectionLost(VectorStoreError):
+    """Nobody answers at the other end."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, retryable=True)
+
+
+class MilvusConnection:
+    """One client, made at first use, of a `.db` file (through `lite_engine`) or of a server by its URI."""
+
+    def __init__(self, uri: str, *, token: str = "", db_name: str = "", timeout_s: float = 30.0) -> None:
+        self.is_lite = uri.endswith(".db")
+        if not self.is_lite and not re.match(r"https?://[^/]", uri):
+            raise ConfigError(
+                f"{uri!r} is no place of a vector database: "
+                "a file whose name ends in .db, or http(s)://host:port, is expected"
+            )
+        self.engine = LiteEngine(Path(uri)) if self.is_lite else None
+        self._uri = uri
+        self._token = token
+        self._db_name = db_name
+        self._timeout_s = timeout_s
+        self._lock = threading.Lock()
+        self._client: Any = None
+        self._can: Capabilities | None = None
+        self.generation = 0
+        """Grows with every new client: what was loaded through the last one may not be loaded any more."""
+
+    def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        """What the client's method returns; after a lost connection it is called once more on a new one."""
+        kwargs.setdefault("timeout", self._timeout_s)
+        client = self._connect()
+        try:
+            with _translate_errors():
+                return getattr(client, method)(*args, **kwargs)
+        except ConnectionLost:
+            self._drop(client)
+            if not self.is_lite:
+                time.sleep(_RECONNECT_PAUSE_S)
+        client = self._connect()
+        with _translate_errors():
+            return getattr(client, method)(*args, **kwargs)
+
+    def capabilities(self) -> Capabilities:
+        """What collections made here can have; asks the server once."""
+        if self._can is None:
+            # Milvus Lite 2.5.1 does not implement the question.
+            self._can = Capabilities(True, True) if self.is_lite else _of_version(self._server_version())
+        return self._can
+
+    def create(self, name: str, spec: CollectionSpec) -> None:
+        """Make the collection with the columns of `milvus_schema`, index it and load it."""
+        can = self.capabilities()
+        schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False, description=to_description(spec))
+        for column in columns(spec.dim, can):
+            element = {"element_type": DataType.VARCHAR} if column.kind == "ARRAY" else {}
+            schema.add_field(column.name, DataType[column.kind], **element, **column.params)
+        if can.text:
+            schema.add_function(
+                Function(
+                    name="words_to_bm25",
+                    function_type=FunctionType.BM25,
+                    input_field_names=[WORDS_COLUMN],
+                    output_field_names=[BM25_COLUMN],
+                )
+            )
+        self.call("create_collection", name, schema=schema, consistency_level="Bounded")
+        try:
+            self.build_indexes(name, spec, can)
+        except VectorStoreError:
+            # Parameters that the server refuses: half a collection is worse than none.
+            self.call("drop_collection", name)
+            raise
+
+    def build_indexes(self, name: str, spec: CollectionSpec, can: Capabilities) -> None:
+        """Index the collection as the spec says, and load it."""
+        params = MilvusClient.prepare_index_params()
+        for index in indexes(spec, can):
+            params.add_index(**index)
+        # Waiting for an index takes pymilvus half a second each; an empty collection has nothing to wait for.
+        self.call("create_index", name, params, sync=False)
+        self.call("load_collection", name)
+
+    def close(self) -> None:
+        """Close the client, and the engine if this process runs it."""
+        with self._lock:
+            client, self._client = self._client, None
+            if client is not None:
+                client.close()
+            if self.engine is not None:
+                self.engine.close()
+
+    def _connect(self) -> Any:
+        client = self._client
+        if client is not None:
+            return client
+        with self._lock:
+            client = self._client
+            if client is None:
+                client = self._client = self._new_client()
+                self.generation += 1
+            return client
+
+    def _new_client(self) -> Any:
+        # pymilvus logs with a traceback what it raises as well.
+        logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
+        uri = self._uri if self.engine is None else self.engine.uri()
+        timeout_s = min(self._timeout_s, 10.0)
+        with _translate_errors():
+            return MilvusClient(uri=uri, token=self._token, db_name=self._db_name, timeout=timeout_s, dedicated=True)
+
+    def _drop(self, client: Any) -> None:
+        with self._lock:
+            if self._client is not client:
+                return
+            self._client = None
+        client.close()
+
+    def _server_version(self) -> str:
+        return str(self.call("get_server_version"))
+
+
+def _of_version(version: str) -> Capabilities:
+    match = re.search(r"(\d+)\.(\d+)", version)
+    if match is None:
+        # A development build says a commit instead of a number.
+        return Capabilities(several_vectors=True, text=True)
+    number = (int(match[1]), int(match[2]))
+    if number < _OLDEST:
+        raise VectorStoreError(f"the Milvus server is version {version}; 2.3 or newer is expected")
+    return Capabilities(several_vectors=number >= (2, 4), text=number >= (2, 5))
+
+
+@contextlib.contextmanager
+def _translate_errors() -> Iterator[None]:
+    """Raise our exceptions from pymilvus's and gRPC's."""
+    try:
+        yield
+    except ImageSearchError:
+        raise
+    except exceptions.MilvusException as error:
+        raise _ours(_meaning(error), str(error.message)) from error
+    except grpc.RpcError as error:
+        status = error.code() if isinstance(error, grpc.Call) else None
+        if status is grpc.StatusCode.UNIMPLEMENTED:
+            raise VectorStoreError("this version of the vector database cannot do that") from error
+        meaning: Meaning = "refused" if status is None else _STATUS_MEANINGS.get(status, "refused")
+        detail = error.details() if isinstance(error, grpc.Call) else str(error)
+        raise _ours(meaning, detail or str(status)) from error
+    except ValueError as error:
+        if "closed channel" not in str(error):
+            raise
+        # Another thread has dropped the client that this one was using.
+        raise ConnectionLost("the vector database was lost: try again") from error
+
+
+def _meaning(error: exceptions.MilvusException) -> Meaning:
+    code = error.code
+    if isinstance(code, grpc.StatusCode):
+        return _STATUS_MEANINGS.get(code, "refused")
+    if error.compatible_code == _LEGACY_COLLECTION_NOT_EXISTS:
+        return "absent"
+    if "closed channel" in str(error.message) or "should create connection first" in str(error.message):
+        return "lost"
+    by_code = _CODE_MEANINGS.get(int(code))
+    if by_code is not None:
+        return by_code
+    by_class = next(MEANINGS[kind] for kind in type(error).__mro__ if kind in MEANINGS)
+    return "retry" if by_class == "refused" and error.retriable else by_class
+
+
+def _ours(meaning: Meaning, detail: str) -> ImageSearchError:
+    if meaning == "lost":
+        return ConnectionLost("the vector database does not answer: check that it runs, and try again")
+    if meaning == "absent":
+        return CollectionNotFound("no such collection in the vector database")
+    # The engine adds the line of its source where it gave up: of no use to a person.
+    reason = re.sub(r" at /\S+:\d+", "", " ".join(detail.split()))[:300]
+    if meaning == "retry":
+        return VectorStoreError(f"the vector database could not answer now: {reason}", retryable=True)
+    return VectorStoreError(f"the vector database refused: {reason}")
