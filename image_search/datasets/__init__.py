@@ -1,0 +1,1 @@
+"""Files for batches and transport: HDF5 shards of pictures and of vectors."""

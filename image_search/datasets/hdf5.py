@@ -1,0 +1,221 @@
+"""Dataset shards: layout, version, batch reader, atomic writer: the one importer of h5py.
+
+A shard is an HDF5 file with the attributes `format`, `version`, `count` and one row per picture:
+
+    format = image_search/vectors     vectors   (n, dim) float16 raw, float32 projected; attributes model_id,
+                                                projection_id
+    format = image_search/pictures    pictures  (n,) encoded picture files; attribute shortest_px (0 = originals)
+    both                              records   (n,) ImageRecord as JSON
+
+It is written under another name, flushed to the disk and renamed: whole or not at all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from image_search.errors import DatasetFormatError, ImageStoreError
+from image_search.interfaces import FloatArray, VectorBatch
+from image_search.records import record_from_json, record_to_json
+from image_search.types import ImageRecord, ShardInfo
+
+VERSION = 1
+_VECTORS = "image_search/vectors"
+_PICTURES = "image_search/pictures"
+_TEMPORARY_SUFFIX = ".part"
+
+
+def write_vector_shard(path: Path, info: ShardInfo, batches: Iterable[VectorBatch], *, projection: bytes = b"") -> int:
+    """Write batches of n records and their (n, dim) vectors, whole or not at all; returns the number of rows.
+
+    Raw vectors are kept as float16, projected ones as float32 beside their `projection`. Raises ImageStoreError.
+    """
+    dtype = np.float16 if info.projection_id == "none" else np.float32
+    with _writing(path) as file:
+        file.attrs.update({"format": _VECTORS, "version": VERSION})
+        file.attrs.update({"model_id": info.model_id, "projection_id": info.projection_id})
+        vectors = _growing(file, "vectors", dtype, info.dim)
+        lines = _growing(file, "records", h5py.string_dtype("utf-8"))
+        if projection:
+            file.create_dataset("projection", data=np.frombuffer(projection, np.uint8))
+        for records, rows in batches:
+            _append(lines, [record_to_json(record) for record in records])
+            _append(vectors, rows.astype(dtype))
+        file.attrs["count"] = count = int(vectors.shape[0])
+    return count
+
+
+def read_projection(path: Path) -> bytes:
+    """The projection that a shard of projected vectors carries, b"" where it has none."""
+    with _reading(path, _VECTORS) as file:
+        return file["projection"][()].tobytes() if "projection" in file else b""
+
+
+def describe_vector_shard(path: Path) -> ShardInfo:
+    """Model, projection, size. Raises DatasetFormatError."""
+    with _reading(path, _VECTORS) as file:
+        return _info(file)
+
+
+def read_vector_shard(path: Path, batch_size: int = 1024) -> Iterator[tuple[list[ImageRecord], FloatArray]]:
+    """Batches of records and their (n, dim) float32 vectors. Raises DatasetFormatError."""
+    with _reading(path, _VECTORS) as file:
+        vectors = file["vectors"]
+        for start in range(0, vectors.shape[0], batch_size):
+            rows = np.asarray(vectors[start : start + batch_size], dtype=np.float32)
+            yield _read_records(file, start, start + len(rows)), rows
+
+
+def write_picture_shard(
+    path: Path, records: Sequence[ImageRecord], pictures: Sequence[bytes], *, shortest_px: int
+) -> None:
+    """Write n records and the bytes of their picture files, whole or not at all."""
+    with _writing(path) as file:
+        file.attrs.update({"format": _PICTURES, "version": VERSION, "shortest_px": shortest_px, "count": len(records)})
+        _append(_growing(file, "records", h5py.string_dtype("utf-8")), [record_to_json(r) for r in records])
+        dataset = file.create_dataset("pictures", (len(pictures),), dtype=h5py.vlen_dtype(np.uint8))
+        for row, picture in enumerate(pictures):
+            dataset[row] = np.frombuffer(picture, np.uint8)
+
+
+def read_picture_shard(path: Path, batch_size: int = 64) -> Iterator[tuple[list[ImageRecord], list[bytes]]]:
+    """Batches of records and the bytes of their picture files. Raises DatasetFormatError."""
+    with _reading(path, _PICTURES) as file:
+        pictures = file["pictures"]
+        for start in range(0, pictures.shape[0], batch_size):
+            rows = [row.tobytes() for row in pictures[start : start + batch_size]]
+            yield _read_records(file, start, start + len(rows)), rows
+
+
+@dataclass(frozen=True)
+class VectorArchive:
+    """The raw vectors of bulk runs of one model, as a folder of vector shards; `interfaces.VectorArchive`."""
+
+    folder: Path
+    model_id: str
+
+    rows_per_shard = 8192
+
+    def append(self, records: Sequence[ImageRecord], raw: FloatArray) -> None:
+        """Keep (n, raw_dim) raw vectors as float16, in a shard of their own."""
+        name = f"part-{len(records):06d}-{uuid.uuid4().hex}.h5"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_vector_shard(self.folder / name, self._info(raw.shape[1], len(raw)), [(records, raw)])
+
+    def iterate(self, batch_size: int = 1024) -> Iterator[tuple[list[ImageRecord], FloatArray]]:
+        """Every kept vector, also of pictures deleted since; one that was kept twice comes twice."""
+        for path in self.shards():
+            yield from read_vector_shard(path, batch_size)
+
+    def compact(self) -> None:
+        """Join small shards into larger ones. Stopped in the middle, rows may stand twice, and none is lost."""
+        parts: list[Path] = []
+        rows = 0
+        for path in self.shards():
+            if not path.name.startswith("part-"):
+                continue
+            parts.append(path)
+            rows += int(path.name.split("-")[1])
+            if rows >= self.rows_per_shard:
+                self._join(parts)
+                parts, rows = [], 0
+        if len(parts) > 1:
+            self._join(parts)
+
+    def adopt(self, path: Path) -> None:
+        """Move a shard of raw vectors into the archive."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path.replace(self.folder / f"shard-{uuid.uuid4().hex}.h5")
+
+    def shards(self) -> list[Path]:
+        """The shards' files, sorted."""
+        return sorted(self.folder.glob("*.h5"))
+
+    def _join(self, parts: list[Path]) -> None:
+        infos = [describe_vector_shard(part) for part in parts]
+        count = sum(info.count for info in infos)
+        name = f"{'shard' if count >= self.rows_per_shard else f'part-{count:06d}'}-{uuid.uuid4().hex}.h5"
+        batches = (batch for part in parts for batch in read_vector_shard(part))
+        write_vector_shard(self.folder / name, self._info(infos[0].dim, count), batches)
+        for part in parts:
+            part.unlink()
+
+    def _info(self, dim: int, count: int) -> ShardInfo:
+        return ShardInfo(model_id=self.model_id, projection_id="none", dim=dim, count=count)
+
+
+def _growing(file: Any, name: str, dtype: Any, dim: int | None = None) -> Any:
+    tail = () if dim is None else (dim,)
+    # Chunks of about half a megabyte: what HDF5's own cache holds.
+    rows = 256 if dim is None else max(1, min(256, 262_144 // dim))
+    return file.create_dataset(name, (0, *tail), maxshape=(None, *tail), chunks=(rows, *tail), dtype=dtype)
+
+
+def _append(dataset: Any, rows: Any) -> None:
+    start = dataset.shape[0]
+    dataset.resize(start + len(rows), axis=0)
+    if len(rows):
+        dataset[start:] = rows
+
+
+def _read_records(file: Any, start: int, stop: int) -> list[ImageRecord]:
+    return [record_from_json(line.decode()) for line in file["records"][start:stop]]
+
+
+def _info(file: Any) -> ShardInfo:
+    vectors = file["vectors"]
+    return ShardInfo(
+        model_id=str(file.attrs["model_id"]),
+        projection_id=str(file.attrs["projection_id"]),
+        dim=int(vectors.shape[1]),
+        count=int(vectors.shape[0]),
+    )
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[Any]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}{_TEMPORARY_SUFFIX}")
+    try:
+        with h5py.File(temporary, "w") as file:
+            yield file
+        with temporary.open("rb+") as written:
+            os.fsync(written.fileno())
+        temporary.replace(path)
+    except (OSError, RuntimeError) as error:
+        # HDF5 reports a failed write as a RuntimeError of its own as often as by errno.
+        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "errno = 28" in str(error)
+        raise ImageStoreError("the disk is full" if full else f"shard {path.name} cannot be written") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _reading(path: Path, kind: str) -> Iterator[Any]:
+    try:
+        with h5py.File(path, "r") as file:
+            found = file.attrs.get("format")
+            if found != kind:
+                raise DatasetFormatError(f"{path.name}: is {found or 'no dataset shard'!r}, expected {kind!r}")
+            if file.attrs.get("version") != VERSION:
+                raise DatasetFormatError(
+                    f"{path.name}: version {file.attrs.get('version')} of the layout; this program reads {VERSION}"
+                )
+            rows = {len(file[name]) for name in ("records", kind.rpartition("/")[2])} | {int(file.attrs["count"])}
+            if len(rows) != 1:
+                raise DatasetFormatError(f"{path.name}: its tables have different lengths")
+            yield file
+    except FileNotFoundError as error:
+        raise DatasetFormatError(f"{path.name}: no such file") from error
+    except (OSError, KeyError, ValueError, RuntimeError, AttributeError) as error:
+        raise DatasetFormatError(f"{path.name}: is damaged or no HDF5 file") from error

@@ -1,0 +1,1 @@
+"""Readers of what people say about their pictures: titles, tags, texts."""

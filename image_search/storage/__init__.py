@@ -1,0 +1,1 @@
+"""Image stores: where the bytes of pictures lie, all behind `interfaces.ImageStore`."""

@@ -1,0 +1,53 @@
+"""Object keys: image_id -> key, and the check that nothing else passes for one. Pure."""
+
+from __future__ import annotations
+
+import re
+
+from image_search.errors import ImageNotFound, InvalidParameter
+
+_IMAGE_ID = re.compile(r"[0-9a-f]{64}")
+_KEY = re.compile(r"(?:originals|thumbnails)/[0-9a-f]{2}/[0-9a-f]{64}|vectors/[a-z0-9-]{1,80}/[0-9a-f]{2}/[0-9a-f]{64}")
+
+ORIGINALS = "originals/"
+THUMBNAILS = "thumbnails/"
+VECTORS = "vectors/"
+
+
+def check_image_id(image_id: str) -> str:
+    """The id itself. Raises ImageNotFound where it is not 64 lowercase hex digits."""
+    if not _IMAGE_ID.fullmatch(image_id):
+        raise ImageNotFound("no such picture: an id is 64 lowercase hex digits")
+    return image_id
+
+
+def check_key(key: str) -> str:
+    """The key itself. Raises InvalidParameter for anything that this module did not make."""
+    if not _KEY.fullmatch(key):
+        raise InvalidParameter("key", f"{key[:100]!r} is not an object key")
+    return key
+
+
+def original_key(image_id: str) -> str:
+    """Key of the picture's own bytes."""
+    return f"{ORIGINALS}{_fan_out(image_id)}"
+
+
+def thumbnail_key(image_id: str) -> str:
+    """Key of its thumbnail (JPEG)."""
+    return f"{THUMBNAILS}{_fan_out(image_id)}"
+
+
+def vector_key(image_id: str, model_id: str) -> str:
+    """Key of the raw vector (float16) that one model made of it."""
+    return f"{VECTORS}{model_slug(model_id)}/{_fan_out(image_id)}"
+
+
+def model_slug(model_id: str) -> str:
+    """The model_id in letters that a key and a file name may have."""
+    return re.sub(r"[^a-z0-9]+", "-", model_id.lower()).strip("-")[-80:]
+
+
+def _fan_out(image_id: str) -> str:
+    check_image_id(image_id)
+    return f"{image_id[:2]}/{image_id}"

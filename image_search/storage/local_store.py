@@ -1,0 +1,136 @@
+"""An image store in one folder of the local disk."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import itertools
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from image_search.errors import ImageNotFound, ImageStoreError
+from image_search.interfaces import OriginalsMode
+from image_search.storage.keys import check_key
+
+_TEMPORARY_SUFFIX = ".part"
+
+
+class LocalImageStore:
+    """Objects are files under `root`; a reference is a symbolic link to the owner's file.
+
+    An object appears under its name by a rename, so a reader sees all of it or nothing. What a killed process
+    left unfinished carries another suffix and is removed by `sweep`.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._known_folders: set[Path] = set()
+        # Unique among the threads and processes that write here; cheaper than a random name.
+        self._numbers = itertools.count()
+
+    def put(self, key: str, data: bytes, content_type: str) -> None:
+        """Store all of it or nothing. The content type is not kept: readers know it from the record."""
+        with _translate_errors():
+            temporary, target = self._places(key)
+            try:
+                temporary.write_bytes(data)
+                temporary.replace(target)
+            except BaseException:
+                temporary.unlink(missing_ok=True)
+                raise
+
+    def put_file(self, key: str, path: Path, content_type: str, mode: OriginalsMode) -> None:
+        """Store the file by copy, hard link (a copy across file systems) or reference."""
+        with _translate_errors():
+            temporary, target = self._places(key)
+            try:
+                if mode == "reference":
+                    temporary.symlink_to(path.absolute())
+                elif mode == "hardlink":
+                    _link_or_copy(path, temporary)
+                else:
+                    shutil.copyfile(path, temporary)
+                temporary.replace(target)
+            finally:
+                # Renaming a hard link over another link to the same file is defined to do nothing at all.
+                temporary.unlink(missing_ok=True)
+
+    def get(self, key: str) -> bytes:
+        """The object's bytes. A referenced original that is gone or was changed is ImageNotFound."""
+        path = self._path(key)
+        with _translate_errors():
+            try:
+                data = path.read_bytes()
+            except (FileNotFoundError, NotADirectoryError) as error:
+                raise ImageNotFound(f"no object {key!r}") from error
+            if path.is_symlink() and hashlib.sha256(data).hexdigest() != path.name:
+                raise ImageNotFound("the original that this picture refers to has changed since it was ingested")
+            return data
+
+    def exists(self, key: str) -> bool:
+        """Whether there is an object (a reference whose file is gone counts as none)."""
+        return self._path(key).exists()
+
+    def delete(self, key: str) -> None:
+        """Remove the object; the file that a reference points to stays."""
+        with _translate_errors():
+            self._path(key).unlink(missing_ok=True)
+
+    def iter_keys(self, prefix: str = "") -> Iterator[str]:
+        """Keys that begin with `prefix`, sorted."""
+        for folder, folders, files in os.walk(self._root):
+            folders.sort()
+            for name in sorted(files):
+                key = (Path(folder) / name).relative_to(self._root).as_posix()
+                if key.startswith(prefix) and not name.endswith(_TEMPORARY_SUFFIX):
+                    yield key
+
+    def sweep(self) -> int:
+        """Remove what a killed process left unfinished. Only for the one process that writes. Returns how many."""
+        swept = 0
+        for folder, _, files in os.walk(self._root):
+            for name in files:
+                if name.endswith(_TEMPORARY_SUFFIX):
+                    (Path(folder) / name).unlink(missing_ok=True)
+                    swept += 1
+        return swept
+
+    def ping(self) -> None:
+        """Return when the folder can be written."""
+        with _translate_errors():
+            self._root.mkdir(parents=True, exist_ok=True)
+            if not os.access(self._root, os.W_OK):
+                raise ImageStoreError("the folder of the pictures cannot be written")
+
+    def _path(self, key: str) -> Path:
+        return self._root / check_key(key)
+
+    def _places(self, key: str) -> tuple[Path, Path]:
+        target = self._path(key)
+        if target.parent not in self._known_folders:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self._known_folders.add(target.parent)
+        return target.with_name(f"{target.name}.{os.getpid()}-{next(self._numbers)}{_TEMPORARY_SUFFIX}"), target
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    try:
+        os.link(source.resolve(), target)
+    except OSError as error:
+        # Other file system, or one without hard links (or with too many of them): the bytes matter, not how.
+        if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP):
+            raise
+        shutil.copyfile(source, target)
+
+
+@contextlib.contextmanager
+def _translate_errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise ImageStoreError("the disk of the image store is full", retryable=True) from error
+        raise ImageStoreError(f"the image store failed: {error.strerror or type(error).__name__}") from error
