@@ -1,0 +1,159 @@
+"""Collections as people name them: which one, made for which model and projection, and the embedder that fits it.
+
+A name that people use is an alias; what it points to is `<name>__<n>`, so that a rebuild can make the next one beside
+it and switch.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from image_search.errors import CollectionExists, CollectionNotFound, ConfigError, InvalidParameter, ModelMismatch
+from image_search.interfaces import Embedder, EmbedderProvider, VectorStore
+from image_search.types import CollectionSpec, IndexSpec
+
+T = TypeVar("T")
+_NAME = re.compile(r"[A-Za-z](?:[A-Za-z0-9]|_(?!_)){0,62}")
+
+
+@dataclass(frozen=True)
+class OpenCollection:
+    """A collection that was checked against the configured model."""
+
+    name: str
+    """As people name it."""
+    physical: str
+    """The collection that the name pointed to when it was opened."""
+    spec: CollectionSpec
+    embedder: Embedder
+
+
+class Collections:
+    """Opens, makes and lists collections. Safe to call from several threads."""
+
+    def __init__(
+        self, store: VectorStore, provider: EmbedderProvider, *, projection: str, default_index: Callable[[], IndexSpec]
+    ) -> None:
+        """`projection` is what a new collection is made with: none, random:N, or pca:N (none until it is fitted)."""
+        self.store = store
+        self.provider = provider
+        self.projection = projection
+        self._default_index = default_index
+        self._lock = threading.Lock()
+
+    def names(self) -> list[str]:
+        """Names that people use, sorted."""
+        return sorted(self.store.aliases())
+
+    def exists(self, name: str) -> bool:
+        """Whether there is such a collection."""
+        return check_name(name) in self.store.aliases()
+
+    def spec(self, name: str) -> CollectionSpec:
+        """What it was made for. Raises CollectionNotFound that says which there are."""
+        return self._find(name)[1]
+
+    def _find(self, name: str) -> tuple[str, CollectionSpec]:
+        try:
+            physical = self.store.resolve(check_name(name))
+            return physical, self.store.describe_collection(physical)
+        except CollectionNotFound as error:
+            known = ", ".join(self.names()) or "none yet: ingest some pictures first"
+            raise CollectionNotFound(f"no collection {name!r}; there are: {known}") from error
+
+    def open(self, name: str) -> OpenCollection:
+        """The collection with its embedder. Raises CollectionNotFound, ModelMismatch."""
+        physical, spec = self._find(name)
+        model_id = self.provider.model_id
+        if spec.model_id != model_id:
+            raise ModelMismatch(
+                f"collection {name!r} was built with model {spec.model_id}, and {model_id} is configured: their "
+                "vectors cannot be compared. Configure that model (embedding.model), or name another collection"
+            )
+        embedder = self.provider.get(spec.projection_id)
+        if embedder.dim != spec.dim:
+            raise ModelMismatch(
+                f"collection {name!r} holds vectors of {spec.dim} numbers; its model and projection give {embedder.dim}"
+            )
+        return OpenCollection(name, physical, spec, embedder)
+
+    def open_or_create(self, name: str) -> OpenCollection:
+        """The collection, made for the configured model where there is none yet."""
+        with self._lock:
+            if not self.exists(name):
+                kind, _, dim = self.projection.partition(":")
+                projection_id = self.provider.make_random(int(dim)) if kind == "random" else "none"
+                self.create(name, self.new_spec(projection_id))
+        return self.open(name)
+
+    def read(self, name: str, action: Callable[[OpenCollection], T]) -> T:
+        """What `action` returns for the open collection, again where a rebuild replaced it meanwhile."""
+        return self._retrying(name, action, writes=False)
+
+    def write(self, name: str, action: Callable[[OpenCollection], T]) -> T:
+        """The same for an action that writes (and may be repeated): it is repeated where a rebuild switched to the
+        next collection while it ran, so that nothing is written only to one that is about to be dropped."""
+        return self._retrying(name, action, writes=True)
+
+    def _retrying(self, name: str, action: Callable[[OpenCollection], T], *, writes: bool) -> T:
+        while True:
+            opened = self.open(name)
+            try:
+                result = action(opened)
+            except CollectionNotFound:
+                if self.store.resolve(name) == opened.physical:
+                    raise
+                continue
+            if not writes or self.store.resolve(name) == opened.physical:
+                return result
+
+    def new_spec(self, projection_id: str, index: IndexSpec | None = None) -> CollectionSpec:
+        """The spec of a collection for the configured model and a saved projection."""
+        embedder = self.provider.get(projection_id)
+        return CollectionSpec(
+            model_id=embedder.model_id,
+            dim=embedder.dim,
+            projection_id=projection_id,
+            index=index or self._default_index(),
+        )
+
+    def create(self, name: str, spec: CollectionSpec) -> None:
+        """Make an empty collection under a name that people use. Raises CollectionExists."""
+        if self.exists(name):
+            raise CollectionExists(f"collection {name!r} exists already")
+        self.store.point(name, self.create_beside(name, spec))
+
+    def create_beside(self, name: str, spec: CollectionSpec) -> str:
+        """Make an empty collection that a later `point` can put in the place of `name`; returns its own name."""
+        own = re.compile(re.escape(check_name(name)) + r"__(\d+)")
+        taken = [int(m[1]) for m in map(own.fullmatch, self.store.list_collections()) if m]
+        physical = f"{name}__{max(taken, default=0) + 1}"
+        self.store.create_collection(physical, spec)
+        return physical
+
+    def leftovers(self, name: str) -> list[str]:
+        """Collections of a rebuild that did not come to its end."""
+        own = re.compile(re.escape(check_name(name)) + r"__\d+")
+        used = set(self.store.aliases().values())
+        return [c for c in self.store.list_collections() if own.fullmatch(c) and c not in used]
+
+
+def check_name(name: str) -> str:
+    """The name itself. Raises InvalidParameter."""
+    if not _NAME.fullmatch(name):
+        raise InvalidParameter(
+            "collection", f"{name[:80]!r}: must begin with a letter; letters, digits and single _; at most 63"
+        )
+    return name
+
+
+def wanted_pca(projection: str) -> int | None:
+    """N of a configured pca:N, else None. Raises ConfigError for what is no projection."""
+    match = re.fullmatch(r"none|(pca|random):([1-9][0-9]{0,4})", projection)
+    if not match:
+        raise ConfigError(f"projection {projection!r}: must be none, pca:N or random:N")
+    return int(match[2]) if match[1] == "pca" else None

@@ -1,0 +1,210 @@
+"""Long-running tasks: kept in SQLite, worked on one at a time, visible while they run, taken up again after a crash."""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from image_search.errors import ImageSearchError, ImageStoreError, JobNotFound
+from image_search.services.progress import Progress, ProgressListener
+from image_search.types import Job, JobState
+
+LEASE_S = 30.0
+"""A running job without a sign of life for so long belongs to a process that died: another may take it up."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS jobs (
+    job_id TEXT PRIMARY KEY, kind TEXT NOT NULL, state TEXT NOT NULL, params TEXT NOT NULL,
+    total INTEGER NOT NULL DEFAULT 0, done INTEGER NOT NULL DEFAULT 0, failed INTEGER NOT NULL DEFAULT 0,
+    created_at_s REAL NOT NULL, started_at_s REAL, finished_at_s REAL, updated_at_s REAL NOT NULL DEFAULT 0,
+    error TEXT NOT NULL DEFAULT ''
+)
+"""
+_COLUMNS = (
+    "job_id, kind, state, params, total, done, failed, created_at_s, started_at_s, finished_at_s, updated_at_s, error"
+)
+
+JobHandler: TypeAlias = Callable[[Mapping[str, Any], ProgressListener, threading.Event], None]
+"""Does the work of one kind of job; ends early when the event is set. May be run again from the start."""
+
+_log = logging.getLogger(__name__)
+
+
+class JobStore:
+    """Jobs in an SQLite file. Safe to call from several threads and processes."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with self._transaction() as db:
+            db.execute("PRAGMA journal_mode=WAL")
+            db.execute(_SCHEMA)
+
+    def create(self, kind: str, params: Mapping[str, Any]) -> Job:
+        """A new job in state `queued`; the one of the same kind and parameters that still waits is returned instead."""
+        text = json.dumps(dict(params), sort_keys=True)
+        with self._transaction() as db:
+            row = db.execute(
+                f"SELECT {_COLUMNS} FROM jobs WHERE kind = ? AND params = ? AND state = 'queued'",  # noqa: S608
+                (kind, text),
+            ).fetchone()
+            if row:
+                return _job(row)
+            job_id = secrets.token_hex(8)
+            db.execute(
+                "INSERT INTO jobs (job_id, kind, state, params, created_at_s) VALUES (?, ?, 'queued', ?, ?)",
+                (job_id, kind, text, time.time()),
+            )
+        return self.get(job_id)
+
+    def get(self, job_id: str) -> Job:
+        """The job. Raises JobNotFound."""
+        with self._transaction() as db:
+            row = db.execute(f"SELECT {_COLUMNS} FROM jobs WHERE job_id = ?", (job_id,)).fetchone()  # noqa: S608
+        if row is None:
+            raise JobNotFound(f"no job {job_id[:64]!r}")
+        return _job(row)
+
+    def claim(self) -> Job | None:
+        """The next job to work on, marked as running; None where there is none, or another process works on one."""
+        now = time.time()
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE jobs SET state = 'queued' WHERE state = 'running' AND updated_at_s < ?", (now - LEASE_S,)
+            )
+            if db.execute("SELECT 1 FROM jobs WHERE state = 'running'").fetchone():
+                return None
+            row = db.execute(
+                f"SELECT {_COLUMNS} FROM jobs WHERE state = 'queued' ORDER BY created_at_s LIMIT 1"  # noqa: S608
+            ).fetchone()
+            if row is None:
+                return None
+            db.execute(
+                "UPDATE jobs SET state = 'running', started_at_s = ?, updated_at_s = ? WHERE job_id = ?",
+                (now, now, row[0]),
+            )
+        return replace(_job(row), state="running", started_at_s=now, updated_at_s=now)
+
+    def report(self, job_id: str, progress: Progress) -> None:
+        """Write down how far the job is; also the sign of life that keeps its lease."""
+        self._set(job_id, total=progress.total or 0, done=progress.done, failed=progress.failed)
+
+    def touch(self, job_id: str) -> None:
+        """Only the sign of life."""
+        self._set(job_id)
+
+    def finish(self, job_id: str, state: JobState, error: str = "") -> None:
+        """Write down how it ended."""
+        self._set(job_id, state=state, error=error, finished_at_s=time.time())
+
+    def cancel(self, job_id: str) -> Job:
+        """Cancel a job that waits; one that runs is marked, and its runner ends it soon. Raises JobNotFound."""
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE jobs SET state = 'cancelled', finished_at_s = ? WHERE job_id = ? AND state IN "
+                "('queued', 'running')",
+                (time.time(), job_id),
+            )
+        return self.get(job_id)
+
+    def _set(self, job_id: str, **values: Any) -> None:
+        values["updated_at_s"] = time.time()
+        assignments = ", ".join(f"{name} = ?" for name in values)
+        with self._transaction() as db:
+            db.execute(f"UPDATE jobs SET {assignments} WHERE job_id = ?", (*values.values(), job_id))  # noqa: S608
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        # A connection for each call: cheap beside what jobs do, and nothing is shared between threads or forks.
+        try:
+            with closing(sqlite3.connect(self._path, timeout=30, isolation_level="IMMEDIATE")) as db, db:
+                yield db
+        except sqlite3.Error as error:
+            raise ImageStoreError(f"the job list cannot be used: {error}", retryable=True) from error
+
+
+class JobRunner:
+    """A thread that works on the jobs of one library, one at a time."""
+
+    def __init__(self, store: JobStore, handlers: Mapping[str, JobHandler], *, poll_s: float = 1.0) -> None:
+        self._store, self._handlers, self._poll_s = store, handlers, poll_s
+        self._wake = threading.Event()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="jobs", daemon=True)
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Look for a new job now."""
+        self._wake.set()
+
+    def close(self, timeout_s: float = 10.0) -> None:
+        """End the job that runs at its next step, leave it queued for the next start, and stop."""
+        self._closing.set()
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+
+    def _loop(self) -> None:
+        while not self._closing.is_set():
+            try:
+                job = self._store.claim()
+                if job is not None:
+                    self._run(job)
+                    continue
+            except ImageSearchError as error:
+                _log.warning("the job list cannot be read, trying again: %s", error)
+            self._wake.wait(self._poll_s)
+            self._wake.clear()
+
+    def _run(self, job: Job) -> None:
+        stop = threading.Event()
+        watcher = threading.Thread(target=self._watch, args=(job.job_id, stop), name="job-watch", daemon=True)
+        watcher.start()
+
+        def report(progress: Progress) -> None:
+            self._store.report(job.job_id, progress)
+
+        error = ""
+        try:
+            self._handlers[job.kind](job.params, report, stop)
+        except ImageSearchError as problem:
+            error = str(problem)
+        except Exception as problem:  # noqa: BLE001 - written to the log and to the job
+            # What is no error of ours is a defect: the log has it, the job's reader gets no internals.
+            _log.exception("job %s failed", job.job_id)
+            error = f"internal error ({type(problem).__name__})"
+        cancelled = self._store.get(job.job_id).state == "cancelled"
+        stopped_for_close = self._closing.is_set() and stop.is_set()
+        stop.set()
+        watcher.join()
+        if cancelled:
+            return
+        if stopped_for_close and not error:
+            self._store.finish(job.job_id, "queued")
+        else:
+            self._store.finish(job.job_id, "failed" if error else "done", error)
+
+    def _watch(self, job_id: str, stop: threading.Event) -> None:
+        """Keep the lease while the job runs, and pass a cancellation on."""
+        while not stop.wait(min(1.0, LEASE_S / 10)):
+            if self._closing.is_set() or self._store.get(job_id).state == "cancelled":
+                stop.set()
+            else:
+                self._store.touch(job_id)
+
+
+def _job(row: tuple[Any, ...]) -> Job:
+    params = json.loads(row[3])
+    return Job(row[0], row[1], row[2], params, row[4], row[5], row[6], row[7], row[8], row[9], row[10], row[11])

@@ -1,0 +1,66 @@
+"""What was learned of files by reading them: (path, size, time) -> image_id, so that a later run need not read again.
+
+Only a cache: whether a picture is in the library is asked of the vector store, always.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from image_search.errors import ImageStoreError
+from image_search.services.scanning import Candidate
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS files (
+    path BLOB PRIMARY KEY, size_bytes INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, image_id TEXT NOT NULL
+) WITHOUT ROWID
+"""
+
+
+class ScanCache:
+    """An SQLite file; every call is a transaction of its own. Safe to call from several threads and processes."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.Lock()
+        try:
+            self._connection = sqlite3.connect(path, timeout=30, check_same_thread=False)
+            self._connection.execute("PRAGMA journal_mode=WAL")
+            self._connection.execute("PRAGMA synchronous=NORMAL")
+            self._connection.execute(_SCHEMA)
+        except sqlite3.Error as error:
+            raise ImageStoreError("the cache of scanned files cannot be opened; delete scan.sqlite") from error
+
+    def find(self, candidates: Sequence[Candidate]) -> dict[Path, str]:
+        """The image_id of each file that has not changed since it was read."""
+        found = {}
+        with self._lock:
+            for candidate in candidates:
+                row = self._connection.execute(
+                    "SELECT image_id FROM files WHERE path = ? AND size_bytes = ? AND mtime_ns = ?",
+                    (_key(candidate), candidate.size_bytes, candidate.mtime_ns),
+                ).fetchone()
+                if row:
+                    found[candidate.path] = str(row[0])
+        return found
+
+    def remember(self, read: Iterable[tuple[Candidate, str]]) -> None:
+        """Keep the image_ids of files that were read and are stored."""
+        rows = [(_key(c), c.size_bytes, c.mtime_ns, image_id) for c, image_id in read]
+        try:
+            with self._lock, self._connection:
+                self._connection.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", rows)
+        except sqlite3.Error as error:
+            raise ImageStoreError(f"the cache of scanned files cannot be written: {error}") from error
+
+    def close(self) -> None:
+        """Release the file."""
+        with self._lock:
+            self._connection.close()
+
+
+def _key(candidate: Candidate) -> bytes:
+    return bytes(candidate.path.absolute())

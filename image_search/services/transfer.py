@@ -1,0 +1,210 @@
+"""A collection to and from files: HDF5 shards with records and vectors, or a NumPy matrix with a list of files."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from image_search.errors import DatasetFormatError, InvalidInput, ModelMismatch
+from image_search.interfaces import FloatArray, ImageStore, ShardFiles, VectorArchive, VectorBatch
+from image_search.services.collections import Collections
+from image_search.services.preparing import THUMBNAIL_TYPE, Preparer
+from image_search.services.progress import Progress, ProgressListener, no_progress
+from image_search.services.scanning import Source
+from image_search.services.stages import shard_files
+from image_search.storage.keys import thumbnail_key
+from image_search.types import Failure, ImageRecord, ShardInfo
+
+BATCH = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ExportReport:
+    """What was written."""
+
+    collection: str
+    images: int
+    model_id: str
+    projection_id: str
+    dim: int
+    elapsed_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """What was read."""
+
+    collection: str
+    added: int
+    unchanged: int
+    """Pictures that the collection had."""
+    without_picture: int
+    """Rows whose picture file is not in the image store: found by searches, shown without a picture."""
+    failed: tuple[Failure, ...]
+    elapsed_s: float
+
+
+class TransferService:
+    """Exports and imports collections of one library."""
+
+    def __init__(
+        self,
+        collections: Collections,
+        images: ImageStore,
+        shards: ShardFiles,
+        archive_for: Callable[[str], VectorArchive],
+        preparer: Preparer,
+    ) -> None:
+        self._collections, self._images, self._shards = collections, images, shards
+        self._archive_for, self._preparer = archive_for, preparer
+
+    def export(self, collection: str, path: Path, *, on_progress: ProgressListener = no_progress) -> ExportReport:
+        """Write every record and its embedding into one HDF5 file, with the projection it belongs to."""
+        started = time.perf_counter()
+        spec = self._collections.spec(collection)
+        store = self._collections.store
+        physical = store.resolve(collection)
+        total = store.count(physical)
+
+        def batches() -> Iterator[VectorBatch]:
+            done = 0
+            for records, vectors in store.iterate(physical, batch_size=BATCH):
+                yield records, vectors
+                done += len(records)
+                on_progress(Progress("exporting", done, total))
+
+        projected = spec.projection_id != "none"
+        projection = self._collections.provider.export_projection(spec.projection_id) if projected else b""
+        info = ShardInfo(spec.model_id, spec.projection_id, spec.dim, total)
+        count = self._shards.write_vector_shard(path, info, batches(), projection=projection)
+        elapsed_s = round(time.perf_counter() - started, 3)
+        return ExportReport(collection, count, spec.model_id, spec.projection_id, spec.dim, elapsed_s)
+
+    def import_shards(
+        self, collection: str, path: Path, *, on_progress: ProgressListener = no_progress
+    ) -> ImportReport:
+        """Read an exported file (or a folder of shards) into a collection; makes it as it was where there is none.
+
+        Raises DatasetFormatError, ModelMismatch where vectors of another model or projection would meet.
+        """
+        started = time.perf_counter()
+        paths = shard_files(path) if path.is_dir() else [path]
+        if not paths:
+            raise DatasetFormatError(f"{path.name!r} holds no shards (*.h5)")
+        infos = [self._shards.describe_vector_shard(p) for p in paths]
+        first = infos[0]
+        if any((i.model_id, i.projection_id) != (first.model_id, first.projection_id) for i in infos):
+            raise DatasetFormatError(f"{path.name!r} holds shards of several models or projections")
+        if first.model_id != self._collections.provider.model_id:
+            raise ModelMismatch(
+                f"{path.name}: vectors of model {first.model_id}; {self._collections.provider.model_id} is configured"
+            )
+        if not self._collections.exists(collection):
+            if first.projection_id != "none":
+                self._collections.provider.import_projection(self._shards.read_projection(paths[0]))
+                self._collections.create(collection, self._collections.new_spec(first.projection_id))
+            else:
+                self._collections.open_or_create(collection)
+        opened = self._collections.open(collection)
+        if first.projection_id not in ("none", opened.spec.projection_id):
+            raise ModelMismatch(
+                f"{path.name}: vectors of projection {first.projection_id}; collection {collection!r} has "
+                f"{opened.spec.projection_id}. Import into a new collection: --collection NAME"
+            )
+        total = sum(info.count for info in infos)
+        batches = (batch for p in paths for batch in self._shards.read_vector_shard(p, BATCH))
+        return self._import(
+            collection,
+            batches,
+            total,
+            raw=first.projection_id == "none",
+            started=started,
+            failed=(),
+            on_progress=on_progress,
+        )
+
+    def import_matrix(
+        self, collection: str, matrix: Path, files: Source, *, on_progress: ProgressListener = no_progress
+    ) -> ImportReport:
+        """Read an .npy matrix, (n, raw_dim) raw vectors of the configured model, whose rows are the listed files."""
+        started = time.perf_counter()
+        try:
+            vectors = np.load(matrix, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise DatasetFormatError(f"{matrix.name}: is no NumPy matrix") from error
+        files.check()
+        candidates = list(files.candidates())
+        raw_dim = self._collections.open_or_create(collection).embedder.raw_dim
+        if vectors.ndim != 2 or vectors.dtype.kind != "f" or vectors.shape != (len(candidates), raw_dim):
+            raise DatasetFormatError(
+                f"{matrix.name}: {vectors.shape} {vectors.dtype}; {len(candidates)} files are listed and the model "
+                f"gives {raw_dim} numbers, so ({len(candidates)}, {raw_dim}) floating point is expected"
+            )
+        failed: list[Failure] = []
+
+        def batches() -> Iterator[VectorBatch]:
+            for start in range(0, len(candidates), BATCH):
+                records, rows = [], []
+                for row in range(start, min(start + BATCH, len(candidates))):
+                    candidate = candidates[row]
+                    try:
+                        if not np.isfinite(vectors[row]).all():
+                            raise DatasetFormatError(f"row {row} of the matrix has numbers that are not finite")
+                        data = self._preparer.read(candidate)
+                        prepared = self._preparer.prepare(data, source_name=candidate.source_name, shortest_px=256)
+                    except InvalidInput as error:
+                        failed.append(Failure(candidate.source_name, str(error)))
+                        continue
+                    self._images.put(prepared.record.object_key, data, prepared.content_type)
+                    self._images.put(thumbnail_key(prepared.record.image_id), prepared.thumbnail, THUMBNAIL_TYPE)
+                    records.append(prepared.record)
+                    rows.append(row)
+                yield records, np.asarray(vectors[rows], dtype=np.float32)
+
+        return self._import(
+            collection, batches(), len(candidates), raw=True, started=started, failed=failed, on_progress=on_progress
+        )
+
+    def _import(
+        self,
+        collection: str,
+        batches: Iterator[VectorBatch],
+        total: int,
+        *,
+        raw: bool,
+        started: float,
+        failed: list[Failure] | tuple[()],
+        on_progress: ProgressListener,
+    ) -> ImportReport:
+        store = self._collections.store
+        archive = self._archive_for(self._collections.provider.model_id)
+        added = unchanged = without = 0
+        for records, vectors in batches:
+            known = store.get(store.resolve(collection), [r.image_id for r in records])
+            fresh: dict[str, int] = {r.image_id: row for row, r in enumerate(records) if r.image_id not in known}
+            unchanged += len(records) - len(fresh)
+            if fresh:
+                rows = list(fresh.values())
+                self._add(collection, [records[row] for row in rows], vectors[rows], raw, archive)
+            added += len(fresh)
+            without += sum(not self._images.exists(records[row].object_key) for row in fresh.values())
+            on_progress(Progress("importing", added + unchanged + len(failed), total, len(failed)))
+        store.build_index(store.resolve(collection))
+        elapsed_s = round(time.perf_counter() - started, 3)
+        return ImportReport(collection, added, unchanged, without, tuple(failed), elapsed_s)
+
+    def _add(
+        self, collection: str, records: list[ImageRecord], vectors: FloatArray, raw: bool, archive: VectorArchive
+    ) -> None:
+        if raw:
+            archive.append(records, vectors)
+        self._collections.write(
+            collection,
+            lambda now: self._collections.store.upsert(
+                now.physical, records, now.embedder.project(vectors) if raw else vectors
+            ),
+        )

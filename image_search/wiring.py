@@ -1,0 +1,252 @@
+"""build_services(settings) -> Services: the one place that names concrete classes.
+
+Adapters are imported inside the factories, so that `--help` and the unit tests load no model and open no database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from image_search.config import Settings, parse_index_params
+from image_search.errors import ImageStoreError
+from image_search.interfaces import EmbedderProvider, ImageStore, ShardFiles, VectorArchive, VectorStore
+from image_search.machine import available_cores
+from image_search.services.collections import Collections, wanted_pca
+from image_search.services.evaluate import EvaluationService
+from image_search.services.indexing import IndexingService
+from image_search.services.ingest import IngestService, IngestTuning
+from image_search.services.jobs import JobHandler, JobRunner, JobStore
+from image_search.services.library import LibraryService
+from image_search.services.preparing import Preparer
+from image_search.services.scan_cache import ScanCache
+from image_search.services.search import SearchService
+from image_search.services.stages import StagesService
+from image_search.services.transfer import TransferService
+from image_search.storage.keys import model_slug
+from image_search.types import IndexSpec
+
+
+@runtime_checkable
+class _Announcing(Protocol):
+    def announce(self, http: str | None) -> None: ...
+
+
+@dataclass(frozen=True)
+class Services:
+    """The services of one library over its stores. Make it after a fork; close it at the end."""
+
+    settings: Settings
+    store: VectorStore
+    images: ImageStore
+    provider: EmbedderProvider
+    shards: ShardFiles
+    max_pixels: int
+    network_threads: int
+    """Threads of one run of the network."""
+
+    @cached_property
+    def collections(self) -> Collections:
+        """Collections by the names that people use."""
+        wanted_pca(self.settings.embedding.projection)
+        return Collections(
+            self.store, self.provider, projection=self.settings.embedding.projection, default_index=self._default_index
+        )
+
+    @cached_property
+    def preparer(self) -> Preparer:
+        """Decodes pictures within the limits of this way in."""
+        imaging = self.settings.imaging
+        return Preparer(imaging.thumbnail_px, self.max_pixels, imaging.max_local_bytes)
+
+    @cached_property
+    def ingest(self) -> IngestService:
+        """Folders into collections."""
+        tuning = IngestTuning(
+            threads=self._threads,
+            embed_threads=self._embed_threads,
+            chunk_size=max(1, self.settings.ingest.chunk_size),
+            batch_size=self._batch_size,
+            originals=self.settings.ingest.originals,
+        )
+        return IngestService(self.collections, self.images, self.archive_for, self._scan_cache, self.preparer, tuning)
+
+    @cached_property
+    def search(self) -> SearchService:
+        """Queries."""
+        return SearchService(self.collections, self.preparer)
+
+    @cached_property
+    def library(self) -> LibraryService:
+        """Single pictures and the status."""
+        return LibraryService(self.collections, self.images, self.preparer)
+
+    @cached_property
+    def indexing(self) -> IndexingService:
+        """Rebuilds."""
+        return IndexingService(self.collections, self.images, self.archive_for, self.shards, self.preparer)
+
+    @cached_property
+    def stages(self) -> StagesService:
+        """Pictures and vectors into shards."""
+        return StagesService(self.images, self.shards, self.preparer, threads=self._threads)
+
+    @cached_property
+    def transfer(self) -> TransferService:
+        """Collections to and from files."""
+        return TransferService(self.collections, self.images, self.shards, self.archive_for, self.preparer)
+
+    @cached_property
+    def evaluation(self) -> EvaluationService:
+        """Quality on labelled folders."""
+        return EvaluationService(
+            self.collections,
+            self.preparer,
+            threads=self._threads,
+            embed_threads=self._embed_threads,
+            batch_size=self._batch_size,
+        )
+
+    @cached_property
+    def jobs(self) -> JobStore:
+        """Long-running tasks."""
+        return JobStore(self.settings.data_dir / "jobs.sqlite")
+
+    @cached_property
+    def runner(self) -> JobRunner:
+        """The thread that works on them; not started."""
+        handlers: Mapping[str, JobHandler] = {
+            "rebuild": lambda params, on_progress, stop: self.indexing.run_job(params, on_progress, stop)
+        }
+        return JobRunner(self.jobs, handlers)
+
+    @property
+    def staged_pictures(self) -> Path:
+        """Where `preprocess` leaves its shards."""
+        return self.settings.data_dir / "staged" / "pictures"
+
+    @property
+    def staged_vectors(self) -> Path:
+        """Where `embed` leaves the shards of the configured model."""
+        return self.settings.data_dir / "staged" / "vectors" / model_slug(self.provider.model_id)
+
+    @property
+    def batch_size(self) -> int:
+        """Pictures in one run of the network."""
+        return self._batch_size
+
+    def archive_for(self, model_id: str) -> VectorArchive:
+        """The raw vectors that bulk runs of one model kept."""
+        from image_search.datasets.hdf5 import VectorArchive as Hdf5Archive
+
+        return Hdf5Archive(self.settings.data_dir / "vectors" / model_slug(model_id), model_id)
+
+    def announce(self, address: str) -> None:
+        """Let other processes that use this library know where it is served."""
+        if isinstance(self.store, _Announcing):
+            self.store.announce(address)
+
+    def close(self) -> None:
+        """Stop the job runner and release the stores."""
+        if "runner" in self.__dict__:
+            self.runner.close()
+        self.store.close()
+
+    def _scan_cache(self) -> ScanCache:
+        return ScanCache(self.settings.data_dir / "scan.sqlite")
+
+    def _default_index(self) -> IndexSpec:
+        milvus = self.settings.milvus
+        kind = milvus.index
+        if kind == "auto":
+            kind = "HNSW" if "://" in self.settings.milvus_uri else "FLAT"
+        return IndexSpec(kind, parse_index_params(milvus.index_params))
+
+    @property
+    def _embed_threads(self) -> int:
+        return max(1, available_cores() // self.network_threads)
+
+    @property
+    def _threads(self) -> int:
+        return self.settings.ingest.threads or available_cores()
+
+    @property
+    def _batch_size(self) -> int:
+        return max(1, self.settings.embedding.batch_size)
+
+
+def build_services(settings: Settings, *, max_pixels: int | None = None, bulk: bool = False) -> Services:
+    """Services over the configured stores; connects to nothing and loads nothing yet.
+
+    `max_pixels` = None: the cap for files of the library's owner; the HTTP service passes its own. `bulk`: for many
+    pictures, where a network that runs once on each core beats one that shares its work among them.
+    """
+    import image_search.datasets.hdf5 as hdf5
+
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ImageStoreError(f"the data folder {str(settings.data_dir)!r} cannot be made: {error.strerror}") from error
+    network_threads = settings.embedding.threads or (1 if bulk else available_cores())
+    return Services(
+        settings=settings,
+        store=_milvus(settings),
+        images=_IMAGE_STORES[settings.storage.backend](settings),
+        provider=_provider(settings, network_threads),
+        shards=hdf5,
+        max_pixels=max_pixels or settings.imaging.max_local_pixels,
+        network_threads=network_threads,
+    )
+
+
+def _milvus(settings: Settings) -> VectorStore:
+    from image_search.vectors.milvus_store import MilvusVectorStore
+
+    milvus = settings.milvus
+    return MilvusVectorStore(
+        settings.milvus_uri,
+        token=milvus.token,
+        db_name=milvus.db_name,
+        timeout_s=milvus.timeout_s,
+        ef=milvus.ef,
+        nprobe=milvus.nprobe,
+    )
+
+
+def _provider(settings: Settings, threads: int) -> EmbedderProvider:
+    from image_search.embedding.projection import ProjectionFolder
+    from image_search.embedding.provider import ModelProvider
+
+    return ModelProvider(
+        settings.embedding.model,
+        cache_dir=settings.model_cache_dir,
+        projections=ProjectionFolder(settings.data_dir / "projections"),
+        threads=threads,
+    )
+
+
+def _local_store(settings: Settings) -> ImageStore:
+    from image_search.storage.local_store import LocalImageStore
+
+    return LocalImageStore(settings.data_dir / "images")
+
+
+def _minio_store(settings: Settings) -> ImageStore:
+    from image_search.storage.minio_store import MinioImageStore
+
+    storage = settings.storage
+    return MinioImageStore(
+        storage.endpoint,
+        storage.bucket,
+        access_key=storage.access_key,
+        secret_key=storage.secret_key,
+        region=storage.region,
+        secure=storage.secure,
+        timeout_s=storage.timeout_s,
+    )
+
+
+_IMAGE_STORES: Mapping[str, Callable[[Settings], ImageStore]] = {"local": _local_store, "minio": _minio_store}

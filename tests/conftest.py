@@ -1,0 +1,68 @@
+"""Fixtures for all tests: services over stand-ins, a drawn gallery, and where the real pictures lie."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import image_search.datasets.hdf5 as hdf5
+from image_search.config import Settings, load_settings
+from image_search.storage.local_store import LocalImageStore
+from image_search.vectors.memory_store import MemoryVectorStore
+from image_search.wiring import Services
+from tests.support import MeanColourProvider, write_gallery
+
+SHARED = Path(__file__).parents[2] / "shared"
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No test sees the settings or the library of the person who runs it."""
+    import os
+
+    for name in list(os.environ):
+        if name.startswith("IMAGE_SEARCH_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "xdg"))
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Default settings over an empty data folder."""
+    return load_settings(environ={}, overrides={"library.data_dir": str(tmp_path / "data")})
+
+
+@pytest.fixture
+def services(settings: Settings) -> Iterator[Services]:
+    """Services over exact search in memory, a local folder and the mean-colour embedder."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    made = Services(
+        settings=settings,
+        store=MemoryVectorStore(),
+        images=LocalImageStore(settings.data_dir / "images"),
+        provider=MeanColourProvider(),
+        shards=hdf5,
+        max_pixels=settings.imaging.max_pixels,
+        network_threads=1,
+    )
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def gallery(tmp_path: Path) -> Path:
+    """A folder with red/, green/ and blue/, five drawn pictures each."""
+    folder = tmp_path / "gallery"
+    write_gallery(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def mobilenet() -> Path:
+    """The real network beside the checkout; skips where it is not there."""
+    path = SHARED / "models" / "mobilenet_v2_imagenet.onnx"
+    if not path.is_file():
+        pytest.skip("needs ../shared/models/mobilenet_v2_imagenet.onnx")
+    return path
