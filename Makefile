@@ -1,0 +1,43 @@
+# Two commands matter: `make run` and `make test`.
+PYTHON ?= python3
+HOST ?= 127.0.0.1
+PORT ?= 5000
+VENV := .venv
+BIN := $(VENV)/bin
+COMMAND := $(BIN)/image-search $(if $(DATA_DIR),--data-dir "$(DATA_DIR)")
+
+.PHONY: setup run test check bench clean
+.DEFAULT_GOAL := run
+
+setup: $(VENV)/.product  ## .venv with the command in it
+
+$(VENV)/.product: requirements.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "Python 3.11, 3.12 or 3.13 is needed (PYTHON=python3.11 make ...)")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.product requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+run: setup  ## page and API on http://HOST:PORT; IMAGES=folder ingests it first, else sample pictures
+	$(COMMAND) serve --host "$(HOST)" --port "$(PORT)" $(if $(IMAGES),--images "$(IMAGES)",--samples)
+
+check: $(VENV)/.dev  ## lint, types, the page's modules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	@if command -v node >/dev/null; then node --test tests/web/*.test.mjs; \
+	else echo "node is missing: the page's modules are not tested (apt-get install nodejs)"; fi
+	@if command -v npm >/dev/null; then npm --prefix tests/web ci --silent --no-audit --no-fund && tests/web/node_modules/.bin/tsc -p tests/web/tsconfig.json; \
+	else echo "npm is missing: the page's types are not checked (apt-get install npm)"; fi
+
+test: check  ## everything: checks, then all tests with branch coverage
+	$(BIN)/pytest --cov --cov-report=term --cov-report=
+
+bench: $(VENV)/.dev  ## measurements; tables on the screen, JSON in benchmarks/results
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info tests/web/node_modules

@@ -1,0 +1,1 @@
+"""The HTTP interface: Flask routes over the services."""

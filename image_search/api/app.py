@@ -1,0 +1,88 @@
+"""create_app(settings) -> the Flask application."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from typing import TYPE_CHECKING
+
+from flask import Flask, Response, g, request, send_from_directory
+from flask_cors import CORS
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from image_search.api.auth import load_keys
+from image_search.api.problems import register_problems
+from image_search.api.routes import images, indexing, insert, search, status
+from image_search.config import Settings
+from image_search.resources import web_folder
+
+if TYPE_CHECKING:
+    from image_search.wiring import Services
+
+PAGE_POLICY = (
+    "default-src 'self'; img-src 'self' blob: data: http: https:; style-src 'self'; script-src 'self'; "
+    "connect-src 'self' http: https:; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+def create_app(settings: Settings, services: Services) -> Flask:
+    """The application over services that are already built; opens nothing itself. Make it after a fork."""
+    app = Flask("image_search", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = settings.http_server.max_request_bytes
+    # Flask's own cap for fields that are no files would answer with the wrong limit.
+    app.config["MAX_FORM_MEMORY_SIZE"] = settings.http_server.max_request_bytes
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.extensions["settings"] = settings
+    app.extensions["services"] = services
+    app.extensions["keys"] = load_keys(settings)
+    for resource in (search, insert, images, indexing, status):
+        app.register_blueprint(resource.blueprint)
+    _register_page(app)
+    register_problems(app)
+    _register_headers(app)
+    if settings.http_server.cors_origins:
+        CORS(
+            app,
+            # Each origin is exactly itself: flask_cors takes what looks like one for a regular expression.
+            origins=[re.compile(re.escape(origin) + r"\Z") for origin in settings.http_server.cors_origins],
+            always_send=False,
+            allow_headers=["Authorization", "Content-Type", "X-API-Key"],
+            expose_headers=["Location", "Retry-After", "X-Request-ID"],
+            max_age=600,
+        )
+    if proxies := settings.http_server.trusted_proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, proxies, proxies, proxies, proxies, proxies)  # type: ignore[method-assign]
+    return app
+
+
+def _register_page(app: Flask) -> None:
+    """Routes of the page's files, by their top-level names: one for every path would answer 405 in place of 404."""
+    folder = web_folder()
+
+    def send(name: str, below: str = "") -> Response:
+        return send_from_directory(folder, f"{name}/{below}" if below else name)
+
+    app.add_url_rule("/", "page", send, defaults={"name": "index.html"})
+    for entry in sorted(folder.iterdir()):
+        rule = f"/{entry.name}/<path:below>" if entry.is_dir() else f"/{entry.name}"
+        app.add_url_rule(rule, "static", send, defaults={"name": entry.name})
+
+
+def _register_headers(app: Flask) -> None:
+    @app.before_request
+    def identify() -> None:
+        given = request.headers.get("X-Request-ID", "")
+        g.request_id = given if re.fullmatch(r"[A-Za-z0-9-]{8,64}", given) else secrets.token_hex(8)
+
+    @app.after_request
+    def protect(response: Response) -> Response:
+        response.headers["X-Request-ID"] = g.get("request_id", "")
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Referrer-Policy"] = "no-referrer"
+        response.headers.setdefault("Content-Security-Policy", PAGE_POLICY)
+        if request.endpoint in ("page", "static"):
+            # The files have no version in their names: the browser asks each time and gets a 304.
+            response.headers["Cache-Control"] = "no-cache"
+        elif "Cache-Control" not in response.headers:
+            response.headers["Cache-Control"] = "no-store"
+        return response

@@ -1,0 +1,145 @@
+"""Keys and signed picture URLs. Everything secret is compared in constant time."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import os
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import wraps
+from pathlib import Path
+from typing import Literal, ParamSpec, TypeVar
+
+from flask import current_app, request
+
+from image_search.api.body import is_multipart, is_picture_body, json_body
+from image_search.api.problems import AuthError
+from image_search.config import Settings
+from image_search.errors import ConfigError, InvalidInput
+
+Role = Literal["user", "admin"]
+P = ParamSpec("P")
+T = TypeVar("T")
+
+ADMIN_KEY_FILE = "admin.key"
+_SIGNING_KEY_FILE = "signing.key"
+_DAY_S = 86_400
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The keys in force."""
+
+    user: str = field(repr=False)
+    """"" = search is open."""
+    admin: str = field(repr=False)
+    signing: bytes = field(repr=False)
+    admin_key_file: Path | None
+    """Where the admin key is kept when it was made here; None when it was configured."""
+
+    def role_of(self, key: str) -> Role | None:
+        """The role that a key gives, None where it gives none; no key gives none, whatever a key file holds."""
+        if not key:
+            return None
+        if _same(key, self.admin):
+            return "admin"
+        return "user" if self.user and _same(key, self.user) else None
+
+    def sign(self, text: str) -> str:
+        """A signature of today, which stays the same for the day."""
+        return self._signature(text, int(time.time()) // _DAY_S)
+
+    def verify(self, text: str, signature: str) -> bool:
+        """Whether it was made today or yesterday."""
+        today = int(time.time()) // _DAY_S
+        # Both are always computed: the time must not tell which one was near.
+        return any([_same(signature, self._signature(text, day)) for day in (today, today - 1)])  # noqa: C419
+
+    def _signature(self, text: str, day: int) -> str:
+        digest = hmac.digest(self.signing, f"{day}:{text}".encode(), hashlib.sha256)
+        return base64.urlsafe_b64encode(digest[:16]).decode().rstrip("=")
+
+
+def load_keys(settings: Settings) -> Keys:
+    """The configured keys; what is not configured is made at the first start and kept in 0600 files.
+
+    Raises ConfigError where user and admin key are the same.
+    """
+    security = settings.security
+    if security.user_key and _same(security.user_key, security.admin_key):
+        raise ConfigError("security.user_key and security.admin_key must differ")
+    file = settings.data_dir / ADMIN_KEY_FILE
+    signing = _read_or_make(settings.data_dir / _SIGNING_KEY_FILE).encode()
+    if security.admin_key:
+        return Keys(security.user_key, security.admin_key, signing, None)
+    return Keys(security.user_key, _read_or_make(file), signing, file)
+
+
+def presented_key(body_key: str = "") -> str:
+    """The key of the current request: Authorization: Bearer, X-API-Key, or (old form) `key` in the JSON body."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return token.strip()
+    return request.headers.get("X-API-Key", "") or body_key
+
+
+def require(role: Role) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Let a route be called only with a key of that role (admin may do all that user may)."""
+
+    def wrap(route: Callable[P, T]) -> Callable[P, T]:
+        @wraps(route)
+        def checked(*args: P.args, **kwargs: P.kwargs) -> T:
+            check_role(role)
+            return route(*args, **kwargs)
+
+        return checked
+
+    return wrap
+
+
+def check_role(role: Role) -> None:
+    """Raises AuthError: 401 where no valid key came, 403 where a user's key came for an admin's work."""
+    keys: Keys = current_app.extensions["keys"]
+    if role == "user" and not keys.user:
+        return
+    found = keys.role_of(presented_key(_key_in_body()))
+    if found is None:
+        raise AuthError(401, "This needs a valid key.")
+    if role == "admin" and found != "admin":
+        raise AuthError(403, "This needs the admin key.")
+
+
+def _key_in_body() -> str:
+    if is_multipart() or is_picture_body():
+        return ""
+    try:
+        key = json_body().get("key", "")
+    except InvalidInput:
+        # Who has no key is told that first, not what is wrong with the body.
+        return ""
+    return key if isinstance(key, str) else ""
+
+
+def _same(one: str, other: str) -> bool:
+    # JSON can hold half of a surrogate pair, which is no UTF-8.
+    return hmac.compare_digest(one.encode(errors="surrogatepass"), other.encode(errors="surrogatepass"))
+
+
+def _read_or_make(path: Path) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w", encoding="ascii") as file:
+        file.write(secrets.token_urlsafe(24) + "\n")
+    try:
+        # A link, unlike a rename, never replaces the key that another process made first.
+        os.link(temporary, path)
+    except FileExistsError:
+        pass
+    finally:
+        temporary.unlink()
+    return path.read_text(encoding="ascii").strip()

@@ -1,0 +1,60 @@
+"""GET /status, /livez, /readyz"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, current_app, request
+
+from image_search import __version__
+from image_search.api import wire
+from image_search.api.access import services, settings
+from image_search.api.auth import Keys
+from image_search.imaging import FORMATS
+from image_search.machine import describe_machine
+from image_search.ranking import MAX_TOP_K
+
+blueprint = Blueprint("status", __name__)
+
+
+@blueprint.get("/status", strict_slashes=False)
+def status() -> dict[str, Any]:
+    """The library, the service and its limits; `entities_num` and the machine for older clients."""
+    http, keys = settings().http_server, current_app.extensions["keys"]
+    found = services().library.status(wire.collection_of(request.args))
+    return {
+        "ok": True,
+        "entities_num": str(found.images),
+        **describe_machine(),
+        **found.as_dict(),
+        "stores": {
+            "vectors": "milvus" if "://" in settings().milvus_uri else "milvus-lite",
+            "images": settings().storage.backend,
+        },
+        "limits": {
+            "max_image_bytes": http.max_image_bytes,
+            "max_request_bytes": http.max_request_bytes,
+            "max_pixels": settings().imaging.max_pixels,
+            "max_top_k": MAX_TOP_K,
+        },
+        "features": {"text": False, "url_fetch": False, "keys": _key_features(keys)},
+        "formats": list(FORMATS),
+        "version": __version__,
+    }
+
+
+@blueprint.get("/livez")
+def livez() -> dict[str, bool]:
+    """The process answers."""
+    return {"ok": True}
+
+
+@blueprint.get("/readyz")
+def readyz() -> dict[str, bool]:
+    """The model is loaded and the stores are open; else a problem with 503."""
+    services().library.check_ready(settings().library.collection)
+    return {"ok": True}
+
+
+def _key_features(keys: Keys) -> dict[str, bool]:
+    return {"user": bool(keys.user), "admin": True}

@@ -1,0 +1,109 @@
+"""What the commands share: settings, services, output, signals, exit codes."""
+
+from __future__ import annotations
+
+import functools
+import json
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
+
+import click
+
+from image_search.config import Settings, load_settings
+from image_search.errors import ConfigError, ImageSearchError, InvalidParameter
+
+if TYPE_CHECKING:
+    from image_search.wiring import Services
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+EXIT_CODES: Mapping[type[ImageSearchError], int] = {ConfigError: 2, InvalidParameter: 2, ImageSearchError: 1}
+"""0 done, 1 could not, 2 misuse; the nearest class in an error's tree counts."""
+
+
+@dataclass
+class CliContext:
+    """Global options; settings are read when the first command asks for them."""
+
+    config_file: Path | None
+    overrides: dict[str, str]
+
+    @functools.cached_property
+    def settings(self) -> Settings:
+        """Settings in force."""
+        return load_settings(self.config_file, overrides=self.overrides)
+
+    @contextmanager
+    def services(self, *, bulk: bool = False) -> Iterator[Services]:
+        """Services over the configured stores, closed at the end; `bulk` = tuned for many pictures."""
+        from image_search.wiring import build_services
+
+        services = build_services(self.settings, bulk=bulk)
+        try:
+            yield services
+        finally:
+            services.close()
+
+
+pass_context = click.make_pass_decorator(CliContext)
+
+
+def json_option(command: Callable[P, T]) -> Callable[P, T]:
+    """`--json`: one JSON document on stdout, messages and progress on stderr."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")(command)
+
+
+def collection_option(command: Callable[P, T]) -> Callable[P, T]:
+    """`--collection`, by default the configured one."""
+    return click.option("--collection", default=None, metavar="NAME", help="Collection; default: the configured one.")(
+        command
+    )
+
+
+def emit(result: Any, *, as_json: bool, text: Callable[[], None]) -> None:
+    """Print the result as one JSON document, or as `text` prints it."""
+    if as_json:
+        data = asdict(result) if is_dataclass(result) and not isinstance(result, type) else result
+        click.echo(json.dumps(data, ensure_ascii=False, indent=2, default=str))
+    else:
+        text()
+
+
+def say(message: str) -> None:
+    """A message for the person, on stderr."""
+    click.echo(message, err=True)
+
+
+def fail(error: ImageSearchError, *, as_json: bool) -> NoReturn:
+    """Print an error of ours and exit with its code."""
+    code = next(EXIT_CODES[cls] for cls in type(error).__mro__ if cls in EXIT_CODES)
+    if as_json:
+        click.echo(json.dumps({"error": {"type": type(error).__name__, "message": str(error)}}, ensure_ascii=False))
+    say(f"Error: {error}")
+    sys.exit(code)
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[threading.Event]:
+    """An event that the first Ctrl-C or SIGTERM sets; the second Ctrl-C ends the process at once."""
+    stop = threading.Event()
+
+    def handle(_number: int, _frame: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+        say("Stopping after what is being written; press Ctrl-C again to end at once.")
+
+    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

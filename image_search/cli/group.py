@@ -1,0 +1,58 @@
+"""The command group and its global options."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from image_search import __version__
+from image_search.cli import admin, bulk, query
+from image_search.cli.context import CliContext, fail
+from image_search.errors import ConfigError, ImageSearchError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.option(
+    "--config", "config_file", type=click.Path(path_type=Path), help="Configuration file; default: conf/config.ini."
+)
+@click.option("--data-dir", metavar="DIR", help="Folder of the library (library.data_dir).")
+@click.option(
+    "--set", "changes", multiple=True, metavar="SECTION.KEY=VALUE", help="Change one setting; may be repeated."
+)
+@click.version_option(__version__, prog_name="image-search")
+@click.pass_context
+def group(context: click.Context, config_file: Path | None, data_dir: str | None, changes: tuple[str, ...]) -> None:
+    """Find the pictures of a library that are most similar to a picture.
+
+    \b
+    Examples:
+      image-search ingest ~/Pictures                    make the folder searchable
+      image-search search photo.jpg --top-k 5           the five most similar pictures
+      image-search serve                                page and HTTP interface on http://127.0.0.1:5000
+      image-search --data-dir /srv/library status       another library
+
+    Exit codes: 0 done, 1 could not, 2 misuse.
+    """
+    overrides = {}
+    for change in changes:
+        key, separator, value = change.partition("=")
+        if not separator or "." not in key:
+            raise ConfigError(f"--set {change!r}: must be SECTION.KEY=VALUE")
+        overrides[key.strip()] = value
+    if data_dir:
+        overrides["library.data_dir"] = data_dir
+    context.obj = CliContext(config_file, overrides)
+
+
+for command in (*bulk.COMMANDS, *query.COMMANDS, *admin.COMMANDS):
+    group.add_command(command)
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        group(prog_name="image-search")
+    except ImageSearchError as error:
+        fail(error, as_json="--json" in sys.argv)

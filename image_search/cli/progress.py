@@ -1,0 +1,80 @@
+"""A progress bar on stderr; where stderr is no terminal, a line now and then."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Progress as Bar
+from rich.text import Text
+
+from image_search.services.progress import Progress, ProgressListener
+
+LINE_EVERY_S = 10.0
+
+
+class _RateColumn(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:,.0f}/s" if speed else "–/s", style="cyan")
+
+
+@contextmanager
+def progress_bar() -> Iterator[ProgressListener]:
+    """A listener that shows done, rate, time left and failures."""
+    if not sys.stderr.isatty():
+        yield _line_listener()
+        return
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _RateColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[failures]}", style="yellow"),
+    )
+    with Bar(*columns, console=Console(stderr=True)) as bar:
+        tasks: dict[str, int] = {}
+
+        def show(progress: Progress) -> None:
+            if progress.stage not in tasks:
+                tasks[progress.stage] = bar.add_task(progress.stage, total=None, failures="")
+            failures = f"{progress.failed} failed" if progress.failed else ""
+            bar.update(
+                bar.task_ids[list(tasks).index(progress.stage)],
+                completed=progress.done,
+                total=progress.total,
+                failures=failures,
+            )
+
+        yield show
+
+
+def _line_listener() -> ProgressListener:
+    started = last = time.monotonic()
+    seen_stage = ""
+
+    def show(progress: Progress) -> None:
+        nonlocal last, seen_stage
+        now = time.monotonic()
+        if progress.stage == seen_stage and now - last < LINE_EVERY_S:
+            return
+        last, seen_stage = now, progress.stage
+        total = f" of {progress.total}" if progress.total else ""
+        failures = f", {progress.failed} failed" if progress.failed else ""
+        sys.stderr.write(f"{progress.stage}: {progress.done}{total}, {now - started:.0f} s{failures}\n")
+
+    return show
