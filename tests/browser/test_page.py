@@ -1,0 +1,322 @@
+"""The page as a user meets it, against the real service."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from playwright.sync_api import Locator, Page, Route, expect
+
+if TYPE_CHECKING:
+    from conftest import Console
+
+SERVICE_PATHS = re.compile(r"/(search|status|readyz)/?(\?|$)")
+SEARCH_PATH = re.compile(r"/search/?(\?|$)")
+
+# A File can only be made inside the page; its bytes travel there as base64.
+GIVE_FILE = """
+([kind, name, base64]) => {
+  const bytes = Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
+  const data = new DataTransfer();
+  data.items.add(new File([bytes], name, { type: "image/png" }));
+  const options = { bubbles: true, cancelable: true };
+  const event = kind === "paste"
+    ? new ClipboardEvent(kind, { ...options, clipboardData: data })
+    : new DragEvent(kind, { ...options, dataTransfer: data });
+  document.body.dispatchEvent(event);
+}
+"""
+
+
+def cards(page: Page) -> Locator:
+    return page.locator("#grid > .card:not(.skeleton)")
+
+
+def search_with(page: Page, picture: Path) -> None:
+    page.set_input_files("#chooser", picture)
+    expect(cards(page).first).to_be_visible()
+
+
+def give_file(page: Page, kind: str, picture: Path) -> None:
+    page.evaluate(GIVE_FILE, [kind, picture.name, base64.b64encode(picture.read_bytes()).decode()])
+
+
+def assert_first_is_the_same(page: Page) -> None:
+    first = cards(page).first
+    expect(first).to_be_visible()
+    assert float(first.locator(".score").inner_text()) > 0.99
+    expect(first.locator(".rank")).to_have_text("1")
+
+
+def test_a_chosen_file_finds_itself_first(page: Page, sample_image: Path) -> None:
+    search_with(page, sample_image)
+    assert_first_is_the_same(page)
+    expect(cards(page)).to_have_count(20)
+    scores = [float(text) for text in page.locator("#grid .score").all_inner_texts()]
+    assert scores == sorted(scores, reverse=True)
+    expect(page.locator("#results-title")).to_have_text("20 similar pictures")
+    expect(page.locator("#live")).to_contain_text("20 similar pictures")
+    expect(page.locator("#query .query-name")).to_have_text(sample_image.name)
+
+
+def test_a_result_shows_its_thumbnail_name_and_full_picture(page: Page, sample_image: Path) -> None:
+    search_with(page, sample_image)
+    first = cards(page).first
+    thumbnail = first.locator("img")
+    expect(thumbnail).to_have_attribute("loading", "lazy")
+    page.wait_for_function("document.querySelector('#grid .card img').naturalWidth > 0")
+    assert int(thumbnail.get_attribute("width") or 0) > 0
+    assert int(thumbnail.get_attribute("height") or 0) > 0
+    assert first.locator(".card-title").inner_text().strip()
+
+    full = first.get_by_role("link")
+    with page.context.expect_page() as opened:
+        full.click()
+    response = page.request.get(opened.value.url)
+    assert response.ok
+    assert response.headers["content-type"].startswith("image/")
+
+
+def test_timings_are_shown(page: Page, sample_image: Path) -> None:
+    search_with(page, sample_image)
+    for step in ("decode", "embed", "search", "total", "round-trip"):
+        expect(page.locator(f'.timings [data-step="{step}"] dd')).to_have_text(re.compile(r"^[\d.]+ m?s$"))
+
+
+def test_a_click_on_a_result_searches_with_it(page: Page, sample_image: Path) -> None:
+    search_with(page, sample_image)
+    third = cards(page).nth(2)
+    picked = third.get_attribute("data-id")
+    third.get_by_role("button").click()
+    expect(page.locator("#query .overline").first).to_have_text("From the library")
+    expect(cards(page).first).to_have_attribute("data-id", picked or "")
+    assert_first_is_the_same(page)
+
+
+def test_a_pasted_picture_is_searched_with(page: Page, sample_image: Path) -> None:
+    give_file(page, "paste", sample_image)
+    assert_first_is_the_same(page)
+
+
+def test_a_dropped_picture_is_searched_with(page: Page, sample_image: Path) -> None:
+    give_file(page, "dragenter", sample_image)
+    expect(page.locator("#drag")).to_be_visible()
+    give_file(page, "drop", sample_image)
+    expect(page.locator("#drag")).to_be_hidden()
+    assert_first_is_the_same(page)
+
+
+def test_the_keyboard_alone_is_enough(page: Page, sample_image: Path) -> None:
+    def tab_to(selector: str) -> None:
+        for _ in range(40):
+            page.keyboard.press("Tab")
+            if page.evaluate("(selector) => document.activeElement.matches(selector)", selector):
+                return
+        raise AssertionError(f"Tab does not reach {selector}")
+
+    # Listening from the start: Chromium is told to hand its dialogs over, and Enter would overtake that.
+    page.on("filechooser", lambda chooser: chooser.set_files(sample_image))
+    tab_to("#choose")
+    page.keyboard.press("Enter")
+    expect(page.locator("#results-title")).to_be_focused()
+    expect(cards(page)).to_have_count(20)
+
+    tab_to(".card:nth-child(2) .card-pick")
+    outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    assert outline == "solid", "the focus must be seen"
+    picked = cards(page).nth(1).get_attribute("data-id")
+    page.keyboard.press("Enter")
+    expect(cards(page).first).to_have_attribute("data-id", picked or "")
+    expect(page.locator("#results-title")).to_be_focused()
+
+
+def test_the_skip_link_leads_to_the_content(page: Page) -> None:
+    page.keyboard.press("Tab")
+    expect(page.locator(".skip")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#content")).to_be_focused()
+
+
+def test_clear_returns_to_the_start(page: Page, sample_image: Path) -> None:
+    search_with(page, sample_image)
+    page.get_by_role("button", name="Clear").click()
+    expect(page.locator("#start")).to_be_visible()
+    expect(page.locator("#work")).to_be_hidden()
+    expect(page.locator("#choose")).to_be_focused()
+
+
+def test_load_more_appends_the_next_page(page: Page, sample_image: Path) -> None:
+    search_with(page, sample_image)
+    page.select_option("#top-k", "10")
+    expect(cards(page)).to_have_count(10)
+    page.get_by_role("button", name="Load more").click()
+    expect(cards(page)).to_have_count(20)
+    ids = cards(page).evaluate_all("(all) => all.map((card) => card.dataset.id)")
+    assert len(set(ids)) == 20
+    assert page.locator("#grid .rank").all_inner_texts() == [str(rank) for rank in range(1, 21)]
+
+
+def test_the_status_is_shown(page: Page, live_server: str) -> None:
+    status: dict[str, Any] = page.request.get(f"{live_server.rstrip('/')}/status").json()
+    button = page.locator("#status-button")
+    expect(button).to_have_text(f"{status['images']:,} pictures")
+    button.focus()
+    page.keyboard.press("Enter")
+    panel = page.locator("#status-panel")
+    expect(panel).to_be_visible()
+    for shown in (
+        status["model"]["name"],
+        f"{status['model']['dim']:,}",
+        status["index"]["kind"],
+        status["stores"]["vectors"],
+        status["stores"]["images"],
+        status["version"],
+    ):
+        expect(panel).to_contain_text(shown)
+    page.keyboard.press("Escape")
+    expect(panel).to_be_hidden()
+
+
+def test_the_page_says_when_the_service_is_away_and_goes_on_by_itself(
+    page: Page, console: Console, sample_image: Path
+) -> None:
+    console.allow("net::ERR_FAILED")
+    page.route(SERVICE_PATHS, lambda route: route.abort())
+    page.set_input_files("#chooser", sample_image)
+    expect(page.get_by_text("The service is not answering.")).to_be_visible()
+    expect(page.get_by_text("Your search starts again as soon as the service is back.")).to_be_visible()
+    expect(page.locator("#status-button")).to_contain_text("Not answering")
+
+    page.unroute(SERVICE_PATHS)
+    expect(page.get_by_text("The service is back.")).to_be_visible()
+    assert_first_is_the_same(page)
+    expect(page.get_by_text("The service is not answering.")).to_be_hidden()
+
+
+def test_a_broken_picture_gets_the_service_s_words(page: Page, console: Console, tmp_path: Path) -> None:
+    console.allow("Failed to load resource")
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"\xff\xd8\xff\xe0 not a picture")
+    with page.expect_response(SEARCH_PATH) as refused:
+        page.set_input_files("#chooser", broken)
+    problem = refused.value.json()
+    assert refused.value.status in (415, 422)
+    alert = page.get_by_role("alert")
+    expect(alert).to_contain_text(problem["detail"])
+    alert.get_by_role("button", name="Dismiss").click()
+    expect(alert).to_be_empty()
+
+
+def test_a_file_that_is_no_picture_is_not_sent(page: Page, tmp_path: Path) -> None:
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url) if SEARCH_PATH.search(request.url) else None)
+    text = tmp_path / "notes.txt"
+    text.write_text("words")
+    page.set_input_files("#chooser", text)
+    expect(page.get_by_text("“notes.txt” is not a picture.")).to_be_visible()
+    assert sent == []
+
+
+def test_a_key_is_asked_for_and_kept_for_the_session_only(page: Page, console: Console, sample_image: Path) -> None:
+    console.allow("401")
+
+    def guard(route: Route) -> None:
+        if route.request.headers.get("x-api-key") == "right":
+            route.continue_()
+            return
+        problem = {"title": "Unauthorized", "status": 401, "detail": "Invalid Key.", "code": "invalid_key"}
+        route.fulfill(status=401, content_type="application/problem+json", body=json.dumps(problem))
+
+    page.route(SEARCH_PATH, guard)
+    page.set_input_files("#chooser", sample_image)
+    field = page.get_by_label("Search key")
+    expect(field).to_be_focused()
+    field.fill("wrong")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("That key was not accepted.")).to_be_visible()
+    page.get_by_label("Search key").fill("right")
+    page.keyboard.press("Enter")
+    assert_first_is_the_same(page)
+    assert "right" in page.evaluate("Object.values(sessionStorage)")
+    assert "right" not in page.evaluate("Object.values(localStorage)")
+    assert page.context.cookies() == []
+
+
+def test_hostile_words_stay_words(page: Page, sample_image: Path) -> None:
+    hostile = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>' + "x" * 5000 + "\u202e"
+
+    def poison(route: Route) -> None:
+        response = route.fetch()
+        answer = response.json()
+        for result in answer["results"]:
+            result.update(title=hostile, source_name=hostile, sources=[hostile], url="javascript:window.hacked=1")
+        route.fulfill(response=response, json=answer)
+
+    # A file's bytes are not shown to a route, so the poisoned answer is one to a stored picture.
+    search_with(page, sample_image)
+    page.route(SEARCH_PATH, poison)
+    cards(page).nth(1).get_by_role("button").click()
+    expect(cards(page).first.locator(".card-title")).to_contain_text("<img src=x")
+    assert cards(page).first.locator(".card-title").text_content() == hostile.strip()
+    assert page.locator("#grid script, #grid a").count() == 0
+    assert page.evaluate("window.hacked") is None
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_an_empty_library_says_how_to_fill_it(page: Page) -> None:
+    def emptied(route: Route) -> None:
+        response = route.fetch()
+        route.fulfill(response=response, json={**response.json(), "images": 0})
+
+    page.route(re.compile(r"/status/?$"), emptied)
+    page.reload()
+    expect(page.get_by_role("heading", name="The library is empty")).to_be_visible()
+    expect(page.locator("#empty")).to_contain_text("image-search ingest")
+
+
+def test_the_language_follows_the_switch_and_is_remembered(page: Page, sample_image: Path) -> None:
+    search_with(page, sample_image)
+    page.get_by_role("button", name="中文").click()
+    expect(page.locator("#results-title")).to_have_text("20 张相似图片")
+    assert page.evaluate("document.documentElement.lang") == "zh-Hans"
+    page.reload()
+    expect(page.get_by_role("heading", level=1)).to_have_text("查找相似的图片")
+
+
+def test_the_browser_s_language_is_the_first_choice(page: Page, live_server: str) -> None:
+    browser = page.context.browser
+    assert browser is not None
+    context = browser.new_context(locale="zh-CN")
+    chinese = context.new_page()
+    chinese.goto(live_server)
+    expect(chinese.get_by_role("heading", level=1)).to_have_text("查找相似的图片")
+    context.close()
+
+
+def test_a_phone_needs_no_sideways_scrolling(page: Page, sample_image: Path) -> None:
+    page.set_viewport_size({"width": 360, "height": 740})
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    search_with(page, sample_image)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.locator("#status-button").click()
+    box = page.locator("#status-panel").bounding_box()
+    assert box is not None
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= 360
+
+
+def test_inline_script_is_refused(page: Page, console: Console) -> None:
+    console.allow("CSP violation")
+    console.allow("Content Security Policy")
+    page.evaluate(
+        """() => {
+          const script = document.createElement("script");
+          script.textContent = "window.inlineRan = true";
+          document.head.append(script);
+        }"""
+    )
+    assert page.evaluate("window.inlineRan") is None
+    assert any("CSP violation: script-src" in error for error in console.errors)

@@ -1,0 +1,60 @@
+import assert from "node:assert/strict";
+import { readFile, readdir } from "node:fs/promises";
+import { test } from "node:test";
+import { LOCALES, MESSAGES, pickLocale, translator } from "../../web/js/i18n.js";
+
+const WEB = new URL("../../web/", import.meta.url);
+const holes = (text) => [...text.matchAll(/\{(\w+)\}/g)].map(([, name]) => name).sort();
+
+test("every language has the same messages, none empty, with the same holes", () => {
+  const keys = Object.keys(MESSAGES.en);
+  for (const locale of LOCALES) {
+    assert.deepEqual(Object.keys(MESSAGES[locale]).sort(), [...keys].sort(), locale);
+    for (const key of keys) {
+      assert.ok(MESSAGES[locale][key].trim(), `${locale} ${key} is empty`);
+      assert.deepEqual(holes(MESSAGES[locale][key]), holes(MESSAGES.en[key]), `${locale} ${key}`);
+    }
+  }
+});
+
+test("the messages that index.html names exist, and its English words are theirs", async () => {
+  const html = await readFile(new URL("index.html", WEB), "utf8");
+  const named = [...html.matchAll(/data-t(?:-label)?="([^"]+)"/g)].map(([, key]) => key);
+  assert.ok(named.length > 10);
+  for (const key of named) assert.ok(key in MESSAGES.en, key);
+  for (const [, key, words] of html.matchAll(/data-t="([^"]+)">([^<]+)</g)) assert.equal(words, MESSAGES.en[key], key);
+});
+
+test("no message is left over", async () => {
+  const files = [new URL("index.html", WEB)];
+  for (const folder of ["js/", "js/views/"]) {
+    for (const name of await readdir(new URL(folder, WEB))) {
+      if (name.endsWith(".js") && name !== "i18n.js") files.push(new URL(folder + name, WEB));
+    }
+  }
+  const source = (await Promise.all(files.map((file) => readFile(file, "utf8")))).join("\n");
+  const built = [/^error\.\d{3}$/, /^status\.(connecting|warming|away)$/];
+  const unused = Object.keys(MESSAGES.en).filter(
+    (key) => !source.includes(`"${key.replace(/\.(one|other)$/, "")}"`) && !built.some((form) => form.test(key)),
+  );
+  assert.deepEqual(unused, []);
+});
+
+test("the browser's first language that the page speaks wins", () => {
+  assert.equal(pickLocale(["zh-Hant-TW", "en"]), "zh");
+  assert.equal(pickLocale(["fr-CH", "EN-gb", "zh"]), "en");
+  assert.equal(pickLocale(["", "zh"]), "zh");
+  assert.equal(pickLocale(["zhx"]), "en");
+  assert.equal(pickLocale([]), "en");
+});
+
+test("numbers and plurals follow the language", () => {
+  assert.equal(translator("en").plural("status.pictures", 1), "1 picture");
+  assert.equal(translator("en").plural("status.pictures", 210000), "210,000 pictures");
+  assert.equal(translator("zh").plural("status.pictures", 1), "1 张图片");
+});
+
+test("what fills a hole is not read as a message again", () => {
+  const text = translator("en").t("results.announce", { count: "{name}", name: "$& {score}", score: "0.5" });
+  assert.equal(text, "{name}. The first is $& {score}, score 0.5.");
+});

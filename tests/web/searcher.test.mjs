@@ -1,0 +1,156 @@
+import assert from "node:assert/strict";
+import { beforeEach, test } from "node:test";
+import { ApiError } from "../../web/js/api.js";
+import { Searcher } from "../../web/js/searcher.js";
+import { Store, initialState } from "../../web/js/store.js";
+
+const result = (n) => ({
+  id: String(n).repeat(64).slice(0, 64), rank: n, score: 1 - n / 10, match: "similar", title: "", source_name: `${n}.png`,
+  sources: [`${n}.png`], url: `/images/${n}/file`, thumbnail_url: `/images/${n}/thumbnail`, width: 4, height: 3,
+});
+const answer = (numbers, { offset = 0, hasMore = false } = {}) => ({
+  body: {
+    ok: true, query: { id: null, width: 8, height: 6 }, results: numbers.map(result),
+    page: { offset, top_k: 20, returned: numbers.length, has_more: hasMore }, timing_ms: { total: offset || 1 },
+  },
+  roundTripMs: 5,
+});
+const settled = () => new Promise((resolve) => setImmediate(resolve));
+
+/** An API whose requests wait until the test answers them. */
+class WaitingApi {
+  requests = [];
+  #ask(kind, what, params, { signal }) {
+    return new Promise((resolve, reject) => {
+      this.requests.push({ kind, what, params, signal, resolve, reject });
+      signal.addEventListener("abort", () => reject(new DOMException("", "AbortError")));
+    });
+  }
+  searchByFile(file, params, options) {
+    return this.#ask("file", file, params, options);
+  }
+  searchByStored(id, params, options) {
+    return this.#ask("stored", id, params, options);
+  }
+}
+
+let api, store, searcher, awayCalls;
+beforeEach(() => {
+  api = new WaitingApi();
+  store = new Store(initialState({ locale: "en" }));
+  awayCalls = 0;
+  searcher = new Searcher({ api, store, onAway: () => (awayCalls += 1) });
+});
+
+test("a file: loading, then its results", async () => {
+  searcher.withFile(new Blob(["x"]));
+  assert.equal(store.state.search.phase, "loading");
+  assert.deepEqual(api.requests[0].params, { top_k: 20, offset: 0 });
+  api.requests[0].resolve(answer([1, 2]));
+  await settled();
+  const { phase, results, roundTripMs } = store.state.search;
+  assert.deepEqual({ phase, count: results.length, roundTripMs }, { phase: "done", count: 2, roundTripMs: 5 });
+});
+
+test("a new search aborts the old one, and a late answer is dropped even where the abort came too late", async () => {
+  searcher.withFile(new Blob(["old"]));
+  const [old] = api.requests;
+  searcher.withResult(result(3));
+  assert.equal(old.signal.aborted, true);
+  old.resolve(answer([9]));
+  api.requests[1].resolve(answer([3]));
+  await settled();
+  assert.deepEqual(store.state.search.results.map(({ rank }) => rank), [3]);
+  assert.equal(store.state.query.imageId, result(3).id);
+});
+
+test("the next page starts after the last, is appended, and brings no picture twice", async () => {
+  searcher.withResult(result(1));
+  api.requests[0].resolve(answer([1, 2], { hasMore: true }));
+  await settled();
+  void searcher.more();
+  void searcher.more();
+  assert.equal(api.requests.length, 2, "a second press while loading asks nothing");
+  assert.deepEqual(api.requests[1].params, { top_k: 20, offset: 2 });
+  const [first] = store.state.search.results;
+  api.requests[1].resolve(answer([2, 3], { offset: 2 }));
+  await settled();
+  const { results, loadingMore, answer: kept } = store.state.search;
+  assert.deepEqual(results.map(({ rank }) => rank), [1, 2, 3]);
+  assert.equal(results[0], first);
+  assert.equal(loadingMore, false);
+  assert.equal(kept.page.has_more, false);
+  assert.equal(kept.timing_ms.total, 1, "the timings stay those of the first page");
+});
+
+test("a failing next page keeps the results", async () => {
+  searcher.withResult(result(1));
+  api.requests[0].resolve(answer([1], { hasMore: true }));
+  await settled();
+  void searcher.more();
+  api.requests[1].reject(new ApiError({ status: 500, code: "internal" }));
+  await settled();
+  const { phase, results, error, loadingMore } = store.state.search;
+  assert.deepEqual({ phase, n: results.length, code: error.code, loadingMore }, { phase: "done", n: 1, code: "internal", loadingMore: false });
+});
+
+test("401 locks the search; with a key sent, the key was refused", async () => {
+  for (const hasKey of [false, true]) {
+    store.update({ hasKey });
+    searcher.withResult(result(1));
+    api.requests.at(-1).reject(new ApiError({ status: 401, code: "invalid_key" }));
+    await settled();
+    assert.equal(store.state.search.phase, "locked");
+    assert.equal(store.state.search.keyRefused, hasKey);
+  }
+});
+
+test("a service that is away is reported, and resume asks again only then", async () => {
+  searcher.withResult(result(1));
+  api.requests[0].reject(new ApiError({ status: 0, code: "network" }));
+  await settled();
+  assert.equal(awayCalls, 1);
+  searcher.resume();
+  assert.equal(api.requests.length, 2);
+  api.requests[1].reject(new ApiError({ status: 422, code: "invalid_image" }));
+  await settled();
+  searcher.resume();
+  assert.equal(api.requests.length, 2);
+  assert.equal(awayCalls, 1);
+});
+
+test("an answer that is not understood is an error of its own, not an absence", async () => {
+  searcher.withResult(result(1));
+  api.requests[0].resolve({ roundTripMs: 1 });
+  await settled();
+  assert.equal(store.state.search.phase, "error");
+  assert.equal(store.state.search.error.code, "unexpected");
+  assert.equal(awayCalls, 0);
+});
+
+test("another number of results searches anew; without a query it is only kept", () => {
+  searcher.setTopK(50);
+  assert.equal(api.requests.length, 0);
+  searcher.withResult(result(1));
+  searcher.setTopK(10);
+  searcher.setTopK(10);
+  assert.deepEqual(api.requests.map(({ params }) => params.top_k), [50, 10]);
+});
+
+test("clear drops the query, its running search and its preview", async () => {
+  const revoked = [];
+  const real = URL.revokeObjectURL;
+  URL.revokeObjectURL = (url) => revoked.push(url);
+  try {
+    searcher.withFile(new Blob(["x"]));
+    const { previewUrl } = store.state.query;
+    searcher.clear();
+    await settled();
+    assert.deepEqual(revoked, [previewUrl]);
+  } finally {
+    URL.revokeObjectURL = real;
+  }
+  assert.equal(api.requests[0].signal.aborted, true);
+  assert.equal(store.state.query, null);
+  assert.equal(store.state.search.phase, "idle");
+});

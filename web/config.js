@@ -1,0 +1,8 @@
+// @ts-check
+
+/**
+ * Base address of the API, without a slash at its end. Empty: the service that serves this page.
+ * When another server serves these files, name the API here ("https://images.example.org") and list this page's
+ * origin in the service's `cors_origins`.
+ */
+export const API_BASE = "";

@@ -1,0 +1,177 @@
+// @ts-check
+/** @import {FieldError, Problem, SearchAnswer, ServiceStatus} from "./types.js" */
+
+/** A request that brought no good answer. Status 0: no answer came at all; 200: one that is not understood. */
+export class ApiError extends Error {
+  /**
+   * @param {{status: number, code: string, detail?: string, title?: string, errors?: FieldError[],
+   *          requestId?: string, retryAfterS?: number | null}} what
+   */
+  constructor({ status, code, detail = "", title = "", errors = [], requestId = "", retryAfterS = null }) {
+    super(detail || title || code);
+    this.name = "ApiError";
+    this.status = status;
+    this.code = code;
+    this.detail = detail;
+    this.title = title;
+    this.errors = errors;
+    this.requestId = requestId;
+    this.retryAfterS = retryAfterS;
+  }
+
+  /** The service cannot be reached or cannot answer now; the same request may succeed later. */
+  get isAway() {
+    return this.status === 0 || [502, 503, 504].includes(this.status);
+  }
+}
+
+const OPEN_PATHS = new Set(["/status", "/readyz"]);
+
+/** @param {unknown} error */
+export function isAbort(error) {
+  return error instanceof DOMException && error.name === "AbortError";
+}
+
+/**
+ * @template T
+ * @typedef {{body: T, roundTripMs: number}} Answer
+ */
+
+export class Api {
+  #base;
+  #key;
+
+  /** @param {{base: string, key: () => string | null}} options `key` is asked anew for each request */
+  constructor({ base, key }) {
+    this.#base = base.replace(/\/+$/, "");
+    this.#key = key;
+  }
+
+  /**
+   * @param {Blob} file
+   * @param {{top_k: number, offset: number}} params
+   * @param {{signal?: AbortSignal, name?: string}} [options]
+   * @returns {Promise<Answer<SearchAnswer>>}
+   */
+  searchByFile(file, params, { signal, name = "query" } = {}) {
+    const form = new FormData();
+    form.append("image", file, name);
+    form.append("params", JSON.stringify(params));
+    return this.#request("/search", { method: "POST", body: form, signal });
+  }
+
+  /**
+   * @param {string} imageId
+   * @param {{top_k: number, offset: number}} params
+   * @param {{signal?: AbortSignal}} [options]
+   * @returns {Promise<Answer<SearchAnswer>>}
+   */
+  searchByStored(imageId, params, { signal } = {}) {
+    return this.#request("/search", {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ image_id: imageId, ...params }),
+      signal,
+    });
+  }
+
+  /**
+   * @param {{signal?: AbortSignal}} [options]
+   * @returns {Promise<ServiceStatus>}
+   */
+  async status({ signal } = {}) {
+    /** @type {Answer<ServiceStatus>} */
+    const { body } = await this.#request("/status", { cache: "no-store", signal });
+    return body;
+  }
+
+  /**
+   * Returns when the service is ready to search; throws ApiError (503, with retryAfterS) while it warms up.
+   * @param {{signal?: AbortSignal}} [options]
+   */
+  async ready({ signal } = {}) {
+    await this.#request("/readyz", { cache: "no-store", signal });
+  }
+
+  /**
+   * @template T
+   * @param {string} path
+   * @param {RequestInit} init
+   * @returns {Promise<Answer<T>>}
+   */
+  async #request(path, init) {
+    const headers = new Headers(init.headers);
+    headers.set("Accept", "application/json");
+    const key = OPEN_PATHS.has(path) ? null : this.#key();
+    try {
+      if (key) headers.set("X-API-Key", key);
+    } catch {
+      // A header carries Latin-1 only: a key typed in another script is refused here as the service would.
+      throw new ApiError({ status: 401, code: "invalid_key" });
+    }
+
+    const startedAt = performance.now();
+    /** @type {Response} */
+    let response;
+    try {
+      response = await fetch(this.#base + path, { ...init, headers, credentials: "omit" });
+    } catch (error) {
+      if (isAbort(error) || init.signal?.aborted) throw abortOf(init.signal, error);
+      throw new ApiError({ status: 0, code: "network" });
+    }
+    /** @type {unknown} */
+    let body;
+    try {
+      body = parsed(await response.text());
+    } catch (error) {
+      if (isAbort(error) || init.signal?.aborted) throw abortOf(init.signal, error);
+      throw new ApiError({ status: 0, code: "network" });
+    }
+    if (!response.ok) throw problemOf(response, body);
+    if (body === undefined && path !== "/readyz") {
+      throw new ApiError({ status: response.status, code: "not_json" });
+    }
+    return { body: /** @type {T} */ (body), roundTripMs: performance.now() - startedAt };
+  }
+}
+
+/**
+ * @param {AbortSignal | null | undefined} signal
+ * @param {unknown} error
+ */
+function abortOf(signal, error) {
+  // A timeout is the service's silence, not the user's change of mind.
+  const reason = signal?.aborted ? signal.reason : error;
+  if (reason instanceof DOMException && reason.name === "TimeoutError") {
+    return new ApiError({ status: 0, code: "timeout" });
+  }
+  return isAbort(reason) ? reason : new DOMException("aborted", "AbortError");
+}
+
+/** @param {string} text */
+function parsed(text) {
+  try {
+    return /** @type {unknown} */ (JSON.parse(text));
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * @param {Response} response
+ * @param {unknown} body
+ */
+function problemOf(response, body) {
+  /** @type {Problem} */
+  const problem = typeof body === "object" && body !== null ? body : {};
+  const seconds = Number(response.headers.get("Retry-After") || NaN);
+  return new ApiError({
+    status: response.status,
+    code: typeof problem.code === "string" ? problem.code : `http_${response.status}`,
+    detail: typeof problem.detail === "string" ? problem.detail : "",
+    title: typeof problem.title === "string" ? problem.title : "",
+    errors: Array.isArray(problem.errors) ? problem.errors : [],
+    requestId: typeof problem.request_id === "string" ? problem.request_id : "",
+    retryAfterS: Number.isFinite(seconds) && seconds >= 0 ? seconds : null,
+  });
+}

@@ -1,0 +1,76 @@
+// @ts-check
+/** @import {SearchResult} from "./types.js" */
+
+/**
+ * A cosine in [-1, 1] with three digits; never rounded up to 1, which would claim "the same".
+ * @param {number} score
+ */
+export function formatScore(score) {
+  if (!Number.isFinite(score)) return "–";
+  const cut = score > 0.9994 && score < 0.99995 ? 0.999 : score;
+  const text = cut.toFixed(3);
+  return text === "-0.000" ? "0.000" : text;
+}
+
+/**
+ * @param {number} score
+ * @returns {number} how much of the bar is full, 0 to 1
+ */
+export function barFill(score) {
+  return Number.isFinite(score) ? Math.min(1, Math.max(0, score)) : 0;
+}
+
+/** @param {number} ms */
+export function formatMs(ms) {
+  if (!Number.isFinite(ms)) return "–";
+  if (ms >= 10_000) return `${(ms / 1000).toFixed(1)} s`;
+  return `${ms < 100 ? ms.toFixed(1) : ms.toFixed(0)} ms`;
+}
+
+/** @param {number} bytes decimal units, as the service's limits are written */
+export function formatBytes(bytes) {
+  if (!Number.isFinite(bytes) || bytes < 0) return "–";
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  let value = bytes;
+  let unit = 0;
+  while (value >= 999.5 && unit < units.length - 1) {
+    value /= 1000;
+    unit += 1;
+  }
+  const digits = unit === 0 || value >= 100 || Number.isInteger(value) ? 0 : 1;
+  return `${value.toFixed(digits)} ${units[unit]}`;
+}
+
+/**
+ * What people call the picture: its title, else the last part of its owner's name for it, else its id's start.
+ * @param {Pick<SearchResult, "id" | "title" | "source_name">} result
+ */
+export function displayName({ id, title, source_name: source }) {
+  const last = (source || "").split("/").filter(Boolean).pop();
+  return (title || "").trim() || last || id.slice(0, 12);
+}
+
+/**
+ * An address that a link or picture may use, absolute; null for anything but http, https and blob
+ * (the page's own previews), so that no answer can plant a script.
+ * @param {string | null | undefined} address
+ * @param {string} base
+ */
+export function safeUrl(address, base) {
+  if (!address) return null;
+  try {
+    const url = new URL(address, base);
+    return ["http:", "https:", "blob:"].includes(url.protocol) ? url.href : null;
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * @param {number} maxTopK
+ * @returns {number[]} sizes to offer
+ */
+export function topKChoices(maxTopK) {
+  const fitting = [10, 20, 50, 100, 200].filter((size) => size <= maxTopK);
+  return fitting.length ? fitting : [Math.max(1, maxTopK)];
+}
