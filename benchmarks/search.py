@@ -1,0 +1,112 @@
+"""Speed of search in the embedded store beside faiss exact search in the same run; and queries per second.
+
+python -m benchmarks search [--sizes 10000,100000,210000]
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import faiss
+import numpy as np
+
+from benchmarks.report import MOBILENET, publish, unpacked
+from image_search.config import load_settings
+from image_search.embedding.projection import normalise
+from image_search.evaluation import exact_neighbours, latency_percentiles, recall_at_k
+from image_search.interfaces import FloatArray
+from image_search.services.scanning import Source
+from image_search.storage.keys import original_key
+from image_search.types import CollectionSpec, ImageRecord, SearchParams
+from image_search.wiring import Services, build_services
+
+DIM = 256
+QUERIES = 300
+CLIENTS = 8
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Fill a library with real vectors and noise, and ask it."""
+    sizes = [10_000, 100_000, 210_000]
+    if "--sizes" in arguments:
+        sizes = [int(s) for s in arguments[arguments.index("--sizes") + 1].split(",")]
+    with tempfile.TemporaryDirectory(prefix="bench-search-") as scratch:
+        settings = load_settings(environ={}, overrides={"library.data_dir": scratch, "embedding.model": str(MOBILENET)})
+        services = build_services(settings)
+        real = _real_vectors(services)
+        rows = [_measure(services, real, size) for size in sizes]
+        services.close()
+    publish("search", f"Search, top 10, {DIM} numbers, embedded store: all but decode and embed", rows)
+
+
+def _real_vectors(services: Services) -> FloatArray:
+    """(n, 256) PCA of MobileNetV2 over the Caltech pictures."""
+    services.ingest.run(Source(unpacked("caltech")), "default")
+    services.indexing.rebuild("default", projection=f"pca:{DIM}")
+    return np.concatenate([v for _, v in services.store.iterate(services.store.resolve("default"))])
+
+
+def _measure(services: Services, real: FloatArray, size: int) -> dict[str, object]:
+    rng = np.random.default_rng(size)
+    noise = 0.05
+    gallery = normalise(real[rng.integers(0, len(real), size)] + noise * rng.standard_normal((size, DIM), np.float32))
+    queries = normalise(
+        real[rng.integers(0, len(real), QUERIES)] + noise * rng.standard_normal((QUERIES, DIM), np.float32)
+    )
+    name = f"size_{size}"
+    opened = services.collections.open("default")
+    services.collections.create(
+        name, CollectionSpec(opened.spec.model_id, DIM, opened.spec.projection_id, opened.spec.index)
+    )
+    ids = [hashlib.sha256(str(i).encode()).hexdigest() for i in range(size)]
+    started = time.perf_counter()
+    for start in range(0, size, 5000):
+        records = [
+            ImageRecord(i, original_key(i), (400, 300), (f"picture {i[:8]}.jpg",)) for i in ids[start : start + 5000]
+        ]
+        services.store.upsert(name, records, gallery[start : start + 5000])
+    services.store.build_index(name)
+    inserted_s = time.perf_counter() - started
+    row_of = {image_id: row for row, image_id in enumerate(ids)}
+    index = faiss.IndexFlatIP(DIM)
+    index.add(gallery)
+
+    # The way of a query without decode and embed: from its vector to ranked hits with their records.
+    def ask(query: FloatArray) -> list[str]:
+        opened = services.collections.open(name)
+        (hits,) = services.store.search(opened.physical, query[None], SearchParams(top_k=10))
+        return [hit.record.image_id for hit in hits]
+
+    for query in queries[:20]:
+        ask(query)
+        index.search(query[None], 10)
+    ours, theirs, found = [], [], []
+    for query in queries:
+        begun = time.perf_counter()
+        found.append([row_of[i] for i in ask(query)])
+        ours.append(time.perf_counter() - begun)
+    for query in queries:
+        begun = time.perf_counter()
+        index.search(query[None], 10)
+        theirs.append(time.perf_counter() - begun)
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        begun = time.perf_counter()
+        list(pool.map(ask, queries))
+        rate = QUERIES / (time.perf_counter() - begun)
+    exact = exact_neighbours(gallery, queries, 10)
+    p, f = latency_percentiles(ours), latency_percentiles(theirs)
+    return {
+        "pictures": size,
+        "insert rows/s": size / inserted_s,
+        "p50 ms": p["p50_ms"],
+        "p99 ms": p["p99_ms"],
+        "faiss p50 ms": f["p50_ms"],
+        "faiss p99 ms": f["p99_ms"],
+        "allowed ms (2 x faiss + 4)": 2 * f["p50_ms"] + 4,
+        "recall@10": recall_at_k(found, exact, gallery, queries, 10),
+        f"queries/s, {CLIENTS} clients": rate,
+    }
