@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 COMMAND := $(BIN)/image-search $(if $(DATA_DIR),--data-dir "$(DATA_DIR)")
 
-.PHONY: setup run test check bench clean
+.PHONY: setup run test resolve check bench clean
 .DEFAULT_GOAL := run
 
 setup: $(VENV)/.product  ## .venv with the command in it
@@ -33,8 +33,13 @@ check: $(VENV)/.dev  ## lint, types, the page's modules
 	@if command -v npm >/dev/null; then npm --prefix tests/web ci --silent --no-audit --no-fund && tests/web/node_modules/.bin/tsc -p tests/web/tsconfig.json; \
 	else echo "npm is missing: the page's types are not checked (apt-get install npm)"; fi
 
-test: check  ## everything: checks, then all tests with branch coverage
-	$(BIN)/pytest --cov --cov-report=term --cov-report=
+test: check $(if $(CI),resolve)  ## everything: checks, then all tests with branch coverage
+	$(BIN)/pytest --cov --cov-report=term:skip-covered
+
+resolve: setup  ## whether the pinned requirements have wheels for the other Pythons; downloads, installs nothing
+	for version in 3.12 3.13; do \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --dry-run --ignore-installed \
+	    --target build/resolve --python-version $$version --only-binary=:all: -r requirements.txt || exit 1; done
 
 bench: $(VENV)/.dev  ## measurements; tables on the screen, JSON in benchmarks/results
 	$(BIN)/python -m benchmarks

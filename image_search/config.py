@@ -6,6 +6,7 @@ A command-line flag beats `IMAGE_SEARCH_<SECTION>__<KEY>` in the environment, th
 from __future__ import annotations
 
 import configparser
+import math
 import os
 import re
 import textwrap
@@ -234,7 +235,7 @@ def parse_index_params(text: str) -> dict[str, int]:
     params = {}
     for part in filter(None, (p.strip() for p in text.split(","))):
         name, _, value = part.partition("=")
-        if not re.fullmatch(r"[A-Za-z_]+", name.strip()) or not value.strip().isdigit():
+        if not re.fullmatch(r"[A-Za-z_]+", name.strip()) or not re.fullmatch(r"[0-9]{1,9}", value.strip()):
             raise ConfigError(f"milvus.index_params: {part!r} is not of the form name=number")
         params[name.strip()] = int(value)
     return params
@@ -301,7 +302,8 @@ def _from_file(path: Path | None) -> dict[str, tuple[str, str]]:
         return {}
     parser = configparser.ConfigParser(interpolation=None, default_section="\0")
     try:
-        parser.read_string(path.read_text(encoding="utf-8"), source=path.name)
+        # Some editors begin a UTF-8 file with a byte order mark.
+        parser.read_string(path.read_text(encoding="utf-8-sig"), source=path.name)
     except (configparser.Error, UnicodeDecodeError, OSError) as error:
         raise ConfigError(f"configuration file {path.name}: {error}") from error
     found = {}
@@ -349,7 +351,7 @@ def _from_text(text: str, hint: Any, key: str, origin: str) -> Any:
             number = hint(text.replace("_", ""))
         except ValueError:
             number = None
-        if number is not None and number >= 0:
+        if number is not None and 0 <= number < math.inf:
             return number
         problem = "a whole number, not negative" if hint is int else "a number, not negative"
     elif get_origin(hint) is tuple:
@@ -368,6 +370,12 @@ def _to_text(value: Any) -> str:
 
 
 def _check_together(settings: Settings) -> None:
+    imaging, server = settings.imaging, settings.http_server
+    for key, number in (("imaging.thumbnail_px", imaging.thumbnail_px), ("http_server.threads", server.threads)):
+        if number < 1:
+            raise ConfigError(f"{key} = {number}: must be at least 1")
+    if server.port > 65_535:
+        raise ConfigError(f"http_server.port = {server.port}: a port is a number up to 65535")
     parse_index_params(settings.milvus.index_params)
     lite = "://" not in settings.milvus_uri
     if lite and settings.http_server.workers > 1:

@@ -74,7 +74,8 @@ def recall_at_k(
     k = min(k, exact.shape[1])
     for query, rows, best in zip(queries, found, exact[:, :k], strict=True):
         threshold = float(gallery[best[-1]] @ query) - 1e-5
-        hits += sum(float(gallery[row] @ query) >= threshold for row in list(rows)[:k])
+        # A row that is found twice is one answer.
+        hits += sum(float(gallery[row] @ query) >= threshold for row in set(rows[:k]))
     return hits / (k * len(queries)) if len(queries) else 1.0
 
 

@@ -41,6 +41,8 @@ _DAMAGED = "the picture is cut short or damaged"
 
 Image.MAX_IMAGE_PIXELS = HARD_MAX_PIXELS
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
+# Odd EXIF and short tags: the picture is good or is refused, and a bulk run's screen has no room for either.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,18 @@ from image_search.types import ImageRecord
 
 OnDuplicate: TypeAlias = Literal["merge", "skip", "replace"]
 
+MAX_TAGS = 512
+"""Tags kept for one picture: as many as a collection's column holds."""
 MAX_SOURCES = 64
 """Names kept for one picture; the first is never dropped."""
 
 _FIELDS = tuple(f.name for f in fields(ImageRecord))
+_KINDS: Mapping[str, type] = {
+    **dict.fromkeys(("image_id", "object_key", "title", "text", "source_url"), str),
+    **dict.fromkeys(("phash", "created_at_s"), int),
+    "low_detail": bool,
+    "fields": dict,
+}
 
 
 def record_to_json(record: ImageRecord) -> str:
@@ -28,13 +36,17 @@ def record_from_json(text: str) -> ImageRecord:
     try:
         data = json.loads(text)
         known: dict[str, Any] = {name: data[name] for name in _FIELDS if name in data}
-        known["size_px"] = (int(data["size_px"][0]), int(data["size_px"][1]))
-        known["sources"] = tuple(str(s) for s in data.get("sources", ()))
-        known["tags"] = tuple(str(t) for t in data.get("tags", ()))
-        if not isinstance(data.get("fields", {}), Mapping):
-            raise TypeError("fields")
+        width, height = data["size_px"]
+        known["size_px"] = (int(width), int(height))
+        for name in ("sources", "tags"):
+            if not isinstance(data.get(name, []), list):
+                raise TypeError(name)
+            known[name] = tuple(str(item) for item in data.get(name, ()))
+        for name, kind in _KINDS.items():
+            if not isinstance(data.get(name, kind()), kind):
+                raise TypeError(name)
         return ImageRecord(**known)
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         raise DatasetFormatError("a record of the dataset is not valid JSON of an image record") from error
 
 
@@ -53,7 +65,7 @@ def merge_records(old: ImageRecord, new: ImageRecord, on_duplicate: OnDuplicate 
         old,
         sources=sources,
         title=old.title or new.title,
-        tags=tuple(dict.fromkeys((*old.tags, *new.tags))),
+        tags=tuple(dict.fromkeys((*old.tags, *new.tags)))[:MAX_TAGS],
         text=old.text or new.text,
         fields={**old.fields, **new.fields},
         source_url=old.source_url or new.source_url,

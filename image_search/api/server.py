@@ -93,8 +93,11 @@ class _Server(BaseApplication):  # type: ignore[misc]
     def _warm_up(self, services: Services) -> None:
         """Open the stores and load the model now, not in somebody's first search; say where we serve."""
         try:
-            services.library.check_ready(self._settings.library.collection)
+            collection = self._settings.library.collection
+            services.library.check_ready(collection)
             services.announce(self._address)
+            if services.collections.exists(collection):
+                services.search.warm_up(collection)
         except ImageSearchError as error:
             # The service starts all the same: /readyz says so, and requests try again.
             _log.warning("not ready yet: %s", error)

@@ -14,7 +14,7 @@ from urllib.parse import quote
 from flask import current_app, json, request
 
 from image_search.api.auth import Keys
-from image_search.api.body import is_multipart, is_picture_body, json_body, json_object
+from image_search.api.body import is_multipart, is_picture_body, json_body, json_object, whole_body
 from image_search.api.problems import UnknownParameters
 from image_search.config import Settings
 from image_search.errors import ImageTooLarge, InvalidParameter
@@ -44,7 +44,7 @@ def read_submission(allowed: Iterable[str]) -> Submission:
         submission = _from_multipart()
     elif is_picture_body():
         scalars: dict[str, Any] = {key: _scalar(key, value) for key, value in _single_values(request.args).items()}
-        submission = Submission(_limited(request.get_data(cache=False)), scalars)
+        submission = Submission(_limited(whole_body()), scalars)
     else:
         params = dict(json_body())
         params |= _query_collection(params)

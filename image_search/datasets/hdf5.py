@@ -114,8 +114,21 @@ class VectorArchive:
 
     def iterate(self, batch_size: int = 1024) -> Iterator[tuple[list[ImageRecord], FloatArray]]:
         """Every kept vector, also of pictures deleted since; one that was kept twice comes twice."""
-        for path in self.shards():
-            yield from read_vector_shard(path, batch_size)
+        read: set[Path] = set()
+        vanished = True
+        while vanished:
+            # A compaction that runs meanwhile takes small shards away once a larger one holds their rows: look again.
+            vanished = False
+            for path in self.shards():
+                if path in read:
+                    continue
+                read.add(path)
+                try:
+                    yield from read_vector_shard(path, batch_size)
+                except DatasetFormatError:
+                    if path.exists():
+                        raise
+                    vanished = True
 
     def compact(self) -> None:
         """Join small shards into larger ones. Stopped in the middle, rows may stand twice, and none is lost."""
@@ -217,5 +230,5 @@ def _reading(path: Path, kind: str) -> Iterator[Any]:
             yield file
     except FileNotFoundError as error:
         raise DatasetFormatError(f"{path.name}: no such file") from error
-    except (OSError, KeyError, ValueError, RuntimeError, AttributeError) as error:
+    except (OSError, KeyError, ValueError, RuntimeError, AttributeError, IndexError, TypeError) as error:
         raise DatasetFormatError(f"{path.name}: is damaged or no HDF5 file") from error

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import re
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -147,7 +150,7 @@ def read_spec(path: Path) -> ModelSpec:
         raise ConfigError(
             f"{path.name} is missing: a model file needs a JSON beside it with {', '.join(_REQUIRED)}"
         ) from error
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path.name} cannot be read as JSON") from error
     if not isinstance(data, dict):
         raise ConfigError(f"{path.name}: must be a JSON object with {', '.join(_REQUIRED)}")
@@ -164,21 +167,30 @@ def _spec_from(data: dict[str, Any], where: str) -> ModelSpec:
     if unknown := sorted(set(data) - known):
         raise ConfigError(f"{where}: unknown {', '.join(unknown)}; known are {', '.join(sorted(known))}")
     for key in ("dim", "resize_shortest_px", "crop_px"):
-        if not isinstance(data[key], int) or not 1 <= data[key] <= 32_768:
+        if type(data[key]) is not int or not 1 <= data[key] <= 32_768:
             raise ConfigError(f"{where}: {key} must be a whole number from 1 to 32768, not {data[key]!r}")
     if data["resize_shortest_px"] < data["crop_px"]:
         raise ConfigError(f"{where}: resize_shortest_px must not be below crop_px")
     for key in ("mean", "std"):
         value = data[key]
-        if not (isinstance(value, list) and len(value) == 3 and all(isinstance(v, int | float) for v in value)):
+        if not (isinstance(value, list) and len(value) == 3 and all(_is_number(v) for v in value)):
             raise ConfigError(f"{where}: {key} must be three numbers (R, G, B), not {value!r}")
     if not all(data["std"]):
         raise ConfigError(f"{where}: std must not be 0")
     if data.get("resample", "bicubic") not in get_args(Resample):
         raise ConfigError(f"{where}: resample must be one of {', '.join(get_args(Resample))}")
-    if not isinstance(data["name"], str) or not data["name"]:
-        raise ConfigError(f"{where}: name must be a text")
+    for key in ("name", "input", "output", "sha256", "licence", "source", "repo_id", "revision", "filename"):
+        if not isinstance(data.get(key, ""), str):
+            raise ConfigError(f"{where}: {key} must be a text, not {data[key]!r}")
+    if not data["name"]:
+        raise ConfigError(f"{where}: name must not be empty")
+    if not re.fullmatch(r"|[0-9a-f]{64}", data.get("sha256", "")):
+        raise ConfigError(f"{where}: sha256 must be 64 lowercase hex digits, or empty")
     return ModelSpec(**{**data, "mean": tuple(data["mean"]), "std": tuple(data["std"])})
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]
 
 
 def _checked(spec: ModelSpec, path: Path) -> ModelFile:
@@ -192,7 +204,7 @@ def _checked(spec: ModelSpec, path: Path) -> ModelFile:
             f"model file {path.name!r} is damaged or another one: its SHA-256 begins {digest[:12]}, "
             f"expected {spec.sha256[:12]}; delete it and fetch it again"
         )
-    if not spec.sha256 and spec.name in REGISTRY:
+    if not spec.sha256 and REGISTRY.get(spec.name) is spec:
         _compare_with_first_use(path, digest)
     return ModelFile(spec, path, digest)
 
@@ -200,10 +212,19 @@ def _checked(spec: ModelSpec, path: Path) -> ModelFile:
 def _compare_with_first_use(path: Path, digest: str) -> None:
     # The registry does not know this file's checksum: the first use records it, so that later damage is noticed.
     record = path.with_suffix(".sha256")
-    if not record.exists():
-        record.write_text(digest + "\n", encoding="ascii")
-    elif record.read_text(encoding="ascii").strip() != digest:
-        raise EmbedderError(f"model file {path.name!r} has changed since its first use: delete it and fetch it again")
+    try:
+        if not record.exists():
+            # By a rename: another process must never compare with half a line.
+            temporary = record.with_name(f"{record.name}.{uuid.uuid4().hex[:8]}.part")
+            temporary.write_text(digest + "\n", encoding="ascii")
+            temporary.replace(record)
+        elif record.read_text(encoding="ascii").strip() != digest:
+            raise EmbedderError(
+                f"model file {path.name!r} has changed since its first use (its checksum was noted in {record.name}): "
+                "delete both and fetch it again"
+            )
+    except (OSError, UnicodeDecodeError) as error:
+        raise EmbedderError(f"the checksum beside model file {path.name!r} cannot be kept: {error}") from error
 
 
 def _known() -> str:

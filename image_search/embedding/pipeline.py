@@ -85,6 +85,7 @@ class TowheeEmbedder:
         if projection is not None:
             check_fits(projection, model.model_id, network.dim)
         self._model, self._network, self._projection = model, network, projection
+        self._max_pixels = max_pixels
         decoding = _step("decode", lambda items: [_as_image(item, max_pixels, self.shortest_px) for item in items])
         preparing = _step("preprocess", lambda images: np.stack([preprocess(i, model.spec) for i in images]))
         running = _step("network", lambda tensors: network.run(tensors))
@@ -122,7 +123,8 @@ class TowheeEmbedder:
 
     def preprocess(self, images: Sequence[Image.Image]) -> FloatArray:
         """(n, 3, H, W) network input of n RGB pictures."""
-        return _call(self._preprocess, list(images))
+        edge = self._model.spec.crop_px
+        return _call(self._preprocess, list(images)) if len(images) else np.zeros((0, 3, edge, edge), np.float32)
 
     def embed_raw(self, tensors: FloatArray) -> FloatArray:
         """(n, raw_dim) output of the network."""
@@ -138,7 +140,7 @@ class TowheeEmbedder:
 
     def with_projection(self, projection: Projection | None) -> TowheeEmbedder:
         """The same loaded network with another projection."""
-        return TowheeEmbedder(self._model, self._network, projection)
+        return TowheeEmbedder(self._model, self._network, projection, max_pixels=self._max_pixels)
 
 
 def _as_image(item: bytes | Image.Image, max_pixels: int, shortest_px: int) -> Image.Image:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import re
+import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,14 +129,21 @@ class ProjectionFolder:
         self._folder = folder
 
     def save(self, projection: Projection) -> None:
-        """Write the artefact, whole or not at all; one that is there stays."""
+        """Write the artefact, whole or not at all; one that is there stays. Raises EmbedderError."""
         path = self._path(projection.projection_id)
         if path.exists():
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(f".{os.getpid()}.part")
-        temporary.write_bytes(projection.to_bytes())
-        temporary.replace(path)
+        temporary = path.with_suffix(f".{uuid.uuid4().hex[:8]}.part")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_bytes(projection.to_bytes())
+            temporary.replace(path)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise EmbedderError(
+                f"projection {projection.projection_id} cannot be saved in the data folder: {error.strerror}",
+                retryable=True,
+            ) from error
 
     def load(self, projection_id: str) -> Projection:
         """The artefact of that id. Raises EmbedderError where it is missing or damaged."""
@@ -146,7 +153,10 @@ class ProjectionFolder:
                 f"projection {projection_id!r} is missing from the data folder; the collection cannot be searched "
                 "without it (restore it, or rebuild the collection: `image-search index --projection none`)"
             )
-        return projection_from_bytes(path.read_bytes())
+        try:
+            return projection_from_bytes(path.read_bytes())
+        except OSError as error:
+            raise EmbedderError(f"projection {projection_id!r} cannot be read: {error.strerror}") from error
 
     def _path(self, projection_id: str) -> Path:
         return self._folder / f"{projection_id.replace('@', '-').replace(':', '-')}.npz"
@@ -156,9 +166,13 @@ def projection_from_bytes(data: bytes) -> Projection:
     """The projection in an .npz file. Raises EmbedderError where it is damaged."""
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as npz:
-            made = _make(str(npz["kind"]), str(npz["model_id"]), npz["mean"], npz["matrix"])
+            mean, matrix = npz["mean"], npz["matrix"]
+            if matrix.ndim != 2 or mean.shape != matrix.shape[:1]:
+                raise ValueError(f"mean {mean.shape} and matrix {matrix.shape}")
+            made = _make(str(npz["kind"]), str(npz["model_id"]), mean, matrix)
             wanted = str(npz["projection_id"])
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    # Damage can hit the zip's directory, a checksum or an array's header, and each has exceptions of its own.
+    except Exception as error:
         raise EmbedderError("a projection file is damaged") from error
     if made.projection_id != wanted:
         raise EmbedderError(f"projection {wanted!r} is damaged: its numbers are not those it was saved with")

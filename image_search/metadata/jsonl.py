@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -10,8 +11,13 @@ from typing import Any
 from image_search.errors import InvalidInput
 from image_search.types import JsonScalar
 
+_URLS = ("source_url", "page_url", "image_url")
 _WORDS = ("title", "tags", "text", "source_url", "image_url", "page_url", "fields", "filename")
+# As much as a collection's columns hold; a longer text is cut, lest it end a bulk run.
 MAX_TEXT_BYTES = 65_535
+MAX_TITLE_BYTES = 4096
+MAX_URL_BYTES = 8192
+MAX_FIELDS_BYTES = 65_536
 MAX_TAGS = 512
 MAX_TAG_BYTES = 256
 
@@ -60,7 +66,8 @@ def read_jsonl(path: Path) -> MetadataTable:
     """
     table: dict[str, Words] = {}
     try:
-        with path.open(encoding="utf-8") as file:
+        # Some editors begin a UTF-8 file with a byte order mark.
+        with path.open(encoding="utf-8-sig") as file:
             for number, line in enumerate(file, 1):
                 if line.strip():
                     name, words = _parse(line, f"{path.name}, line {number}")
@@ -72,8 +79,10 @@ def read_jsonl(path: Path) -> MetadataTable:
 
 def _parse(line: str, where: str) -> tuple[str, Words]:
     try:
-        data = json.loads(line)
-    except json.JSONDecodeError as error:
+        data = json.loads(line, parse_constant=_no_number)
+        # An escaped half of a surrogate pair is valid JSON and no text: nothing could store it.
+        json.dumps(data, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
         raise InvalidInput(f"{where}: not valid JSON") from error
     if not isinstance(data, dict) or not isinstance(data.get("filename"), str) or not data["filename"]:
         raise InvalidInput(f'{where}: must be an object with a text "filename"')
@@ -85,18 +94,32 @@ def _parse(line: str, where: str) -> tuple[str, Words]:
         raise InvalidInput(f"{where}: fields must be an object")
     plain = {k: v for k, v in data.items() if k not in _WORDS}
     scalars = {str(k): v for k, v in (plain | own).items() if v is None or isinstance(v, str | int | float | bool)}
+    _check_fields(scalars, where)
     words = Words(
-        title=_cut(data, "title", where),
+        title=_cut(data, "title", where, MAX_TITLE_BYTES),
         tags=tuple(t for t in dict.fromkeys(tags) if t and len(t.encode()) <= MAX_TAG_BYTES)[:MAX_TAGS],
         text=_cut(data, "text", where),
-        source_url=_cut(data, "source_url", where) or _cut(data, "page_url", where) or _cut(data, "image_url", where),
+        source_url=next(filter(None, (_cut(data, key, where, MAX_URL_BYTES) for key in _URLS)), ""),
         fields=scalars,
     )
     return str(PurePosixPath(data["filename"])), words
 
 
-def _cut(data: dict[str, Any], key: str, where: str) -> str:
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def _check_fields(fields: dict[str, JsonScalar], where: str) -> None:
+    for key, value in fields.items():
+        too_large = not -(2**63) <= value < 2**63 if isinstance(value, int) else value in (math.inf, -math.inf)
+        if too_large:
+            raise InvalidInput(f"{where}: {key} is a number beyond 64 bits")
+    if len(json.dumps(fields, ensure_ascii=False).encode()) > MAX_FIELDS_BYTES:
+        raise InvalidInput(f"{where}: its fields have more than {MAX_FIELDS_BYTES:,} bytes")
+
+
+def _cut(data: dict[str, Any], key: str, where: str, max_bytes: int = MAX_TEXT_BYTES) -> str:
     value = data.get(key) or ""
     if not isinstance(value, str):
         raise InvalidInput(f"{where}: {key} must be a text")
-    return value.encode()[:MAX_TEXT_BYTES].decode(errors="ignore")
+    return value.encode()[:max_bytes].decode(errors="ignore")

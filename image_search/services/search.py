@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from image_search.errors import ImageNotFound, InvalidParameter
 from image_search.fingerprint import content_hash
@@ -92,6 +93,16 @@ class SearchService:
         if (image is None) == (image_id is None):
             raise InvalidParameter("image", "give exactly one picture: image or image_id")
         return self._collections.read(collection, lambda opened: self._search(opened, params, image, image_id))
+
+    def warm_up(self, collection: str) -> None:
+        """Do now what the first search would wait for: load the network, open the collection, run both once."""
+
+        def once(opened: OpenCollection) -> None:
+            edge = opened.embedder.shortest_px
+            query = opened.embedder.embed([Image.new("RGB", (edge, edge))])
+            self._collections.store.search(opened.physical, query, SearchParams(top_k=1))
+
+        self._collections.read(collection, once)
 
     def _search(
         self, opened: OpenCollection, params: SearchParams, image: bytes | None, image_id: str | None

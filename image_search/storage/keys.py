@@ -21,9 +21,14 @@ def check_image_id(image_id: str) -> str:
     return image_id
 
 
+def is_key(key: str) -> bool:
+    """Whether this module could have made it."""
+    return _KEY.fullmatch(key) is not None
+
+
 def check_key(key: str) -> str:
     """The key itself. Raises InvalidParameter for anything that this module did not make."""
-    if not _KEY.fullmatch(key):
+    if not is_key(key):
         raise InvalidParameter("key", f"{key[:100]!r} is not an object key")
     return key
 

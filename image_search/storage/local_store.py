@@ -13,7 +13,7 @@ from pathlib import Path
 
 from image_search.errors import ImageNotFound, ImageStoreError
 from image_search.interfaces import OriginalsMode
-from image_search.storage.keys import check_key
+from image_search.storage.keys import check_key, is_key
 
 _TEMPORARY_SUFFIX = ".part"
 
@@ -72,7 +72,8 @@ class LocalImageStore:
 
     def exists(self, key: str) -> bool:
         """Whether there is an object (a reference whose file is gone counts as none)."""
-        return self._path(key).exists()
+        with _translate_errors():
+            return self._path(key).exists()
 
     def delete(self, key: str) -> None:
         """Remove the object; the file that a reference points to stays."""
@@ -82,10 +83,13 @@ class LocalImageStore:
     def iter_keys(self, prefix: str = "") -> Iterator[str]:
         """Keys that begin with `prefix`, sorted."""
         for folder, folders, files in os.walk(self._root):
-            folders.sort()
+            place = "".join(f"{part}/" for part in Path(folder).relative_to(self._root).parts)
+            # In the order of the whole keys, "m-2/..." before "m/..."; and none that the prefix rules out.
+            folders.sort(key=lambda name: f"{name}/")
+            folders[:] = [f for f in folders if _may_hold(f"{place}{f}/", prefix)]
             for name in sorted(files):
-                key = (Path(folder) / name).relative_to(self._root).as_posix()
-                if key.startswith(prefix) and not name.endswith(_TEMPORARY_SUFFIX):
+                # Unfinished objects, and what file managers leave behind, are no keys.
+                if (key := place + name).startswith(prefix) and is_key(key):
                     yield key
 
     def sweep(self) -> int:
@@ -114,6 +118,10 @@ class LocalImageStore:
             target.parent.mkdir(parents=True, exist_ok=True)
             self._known_folders.add(target.parent)
         return target.with_name(f"{target.name}.{os.getpid()}-{next(self._numbers)}{_TEMPORARY_SUFFIX}"), target
+
+
+def _may_hold(folder: str, prefix: str) -> bool:
+    return folder.startswith(prefix) or prefix.startswith(folder)
 
 
 def _link_or_copy(source: Path, target: Path) -> None:

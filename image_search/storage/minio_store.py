@@ -10,7 +10,7 @@ from pathlib import Path
 
 import urllib3
 from minio import Minio
-from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
+from minio.error import InvalidResponseError, MinioAdminException, MinioException, S3Error, ServerError
 
 from image_search.errors import ConfigError, ImageNotFound, ImageStoreError
 from image_search.interfaces import OriginalsMode
@@ -21,7 +21,7 @@ _RETRYABLE = {"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout
 
 
 class MinioImageStore:
-    """Objects in one private bucket, which is made at first use.
+    """Objects in one private bucket, which is made at first use, be it a read.
 
     The client is thread-safe but not process-safe: make the store after a fork.
     """
@@ -47,14 +47,17 @@ class MinioImageStore:
             maxsize=16,
             retries=urllib3.Retry(total=2, backoff_factor=0.2, status_forcelist=(500, 502, 503, 504)),
         )
-        self._client = Minio(
-            endpoint,
-            access_key=access_key,
-            secret_key=secret_key,
-            region=region,
-            secure=secure,
-            http_client=pool,
-        )
+        try:
+            self._client = Minio(
+                endpoint,
+                access_key=access_key,
+                secret_key=secret_key,
+                region=region,
+                secure=secure,
+                http_client=pool,
+            )
+        except ValueError as error:
+            raise ConfigError(f"storage.endpoint = {endpoint!r}: must be host:port ({error})") from error
 
     def put(self, key: str, data: bytes, content_type: str) -> None:
         """Store the object in one request: all of it or nothing."""
@@ -75,6 +78,7 @@ class MinioImageStore:
     def get(self, key: str) -> bytes:
         """The object's bytes. Raises ImageNotFound."""
         check_key(key)
+        self._ensure_bucket()
         with _translate_errors(key):
             response = self._client.get_object(self._bucket, key)
             try:
@@ -86,6 +90,7 @@ class MinioImageStore:
     def exists(self, key: str) -> bool:
         """Whether there is an object."""
         check_key(key)
+        self._ensure_bucket()
         try:
             with _translate_errors(key):
                 self._client.stat_object(self._bucket, key)
@@ -96,11 +101,13 @@ class MinioImageStore:
     def delete(self, key: str) -> None:
         """Remove the object; S3 answers the same for an absent one."""
         check_key(key)
+        self._ensure_bucket()
         with contextlib.suppress(ImageNotFound), _translate_errors(key):
             self._client.remove_object(self._bucket, key)
 
     def iter_keys(self, prefix: str = "") -> Iterator[str]:
         """Keys that begin with `prefix`, sorted as S3 lists them."""
+        self._ensure_bucket()
         with _translate_errors(prefix):
             for item in self._client.list_objects(self._bucket, prefix=prefix, recursive=True):
                 if item.object_name is not None:
@@ -117,7 +124,11 @@ class MinioImageStore:
             if self._bucket_ready:
                 return
             with _translate_errors(""):
-                if not self._client.bucket_exists(self._bucket):
+                try:
+                    there = self._client.bucket_exists(self._bucket)
+                except ValueError as error:
+                    raise ConfigError(f"storage.bucket = {self._bucket!r}: {error}") from error
+                if not there:
                     try:
                         self._client.make_bucket(self._bucket, location=self._region)
                     except S3Error as error:
@@ -137,7 +148,7 @@ def _translate_errors(key: str) -> Iterator[None]:
         raise ImageStoreError(f"the S3 server refused: {error.code}", retryable=error.code in _RETRYABLE) from error
     except (ServerError, InvalidResponseError) as error:
         raise ImageStoreError("the S3 server gave an invalid answer", retryable=True) from error
-    except MinioException as error:
+    except (MinioException, MinioAdminException) as error:
         raise ImageStoreError(f"the S3 client failed: {type(error).__name__}") from error
     except urllib3.exceptions.HTTPError as error:
         raise ImageStoreError("the S3 server cannot be reached", retryable=True) from error

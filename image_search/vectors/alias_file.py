@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import threading
@@ -10,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from image_search.errors import VectorStoreError
+from image_search.vectors.file_lock import FileLock
 
 
 class AliasFile:
@@ -18,6 +18,7 @@ class AliasFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
+        self._writers = FileLock(path.with_name(path.name + ".lock"))
         self._seen: tuple[int, int, int] | None = None
         self._aliases: dict[str, str] = {}
 
@@ -28,9 +29,7 @@ class AliasFile:
 
     def change(self, edit: Callable[[dict[str, str]], None]) -> None:
         """Let `edit` change the aliases and replace the file in one step, one writer at a time."""
-        lock_path = self._path.with_name(self._path.name + ".lock")
-        with self._lock, lock_path.open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with self._writers.held(), self._lock:
             aliases = dict(self._read())
             edit(aliases)
             write_private(self._path, json.dumps(aliases, indent=1, sort_keys=True))

@@ -105,8 +105,12 @@ class MilvusConnection:
         self.generation = 0
         """Grows with every new client: what was loaded through the last one may not be loaded any more."""
 
-    def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        """What the client's method returns; after a lost connection it is called once more on a new one."""
+    def call(self, method: str, *args: Any, retry_as: str | None = None, **kwargs: Any) -> Any:
+        """What the client's method returns.
+
+        After a lost connection it is called once more on a new one, or the method `retry_as` is: the first
+        call may have been carried out.
+        """
         kwargs.setdefault("timeout", self._timeout_s)
         client = self._connect()
         try:
@@ -118,7 +122,7 @@ class MilvusConnection:
                 time.sleep(_RECONNECT_PAUSE_S)
         client = self._connect()
         with _translate_errors():
-            return getattr(client, method)(*args, **kwargs)
+            return getattr(client, retry_as or method)(*args, **kwargs)
 
     def capabilities(self) -> Capabilities:
         """What collections made here can have; asks the server once."""

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from image_search.samples import draw_samples
+from tests.live import environment, serving, write_tiny_model
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
@@ -46,15 +49,27 @@ class Console:
 
 
 @pytest.fixture(scope="session")
-def live_server() -> str:
-    """Address of a service with a small sample library."""
-    pytest.fail("live_server is not provided yet: start the real service with a small sample library here")
+def sample_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """60 of the drawn sample pictures."""
+    folder = tmp_path_factory.mktemp("samples")
+    draw_samples(folder, count=60)
+    return folder
 
 
 @pytest.fixture(scope="session")
-def sample_image() -> Path:
+def live_server(sample_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a real service with these pictures, over a tiny network."""
+    pytest.importorskip("milvus_lite", reason="milvus-lite is missing: `make setup` installs it")
+    folder = tmp_path_factory.mktemp("library")
+    env = environment(write_tiny_model(folder), folder / "data")
+    with serving(env, "--images", str(sample_folder)) as (address, _process):
+        yield address
+
+
+@pytest.fixture(scope="session")
+def sample_image(sample_folder: Path) -> Path:
     """A picture file that is in the library of live_server."""
-    pytest.fail("sample_image is not provided yet: give a file of live_server's library here")
+    return min(sample_folder.rglob("*.jpg"))
 
 
 @pytest.fixture(scope="session")
