@@ -18,7 +18,8 @@ from image_search.machine import available_cores
 from image_search.services.collections import Collections, wanted_pca
 from image_search.services.evaluate import EvaluationService
 from image_search.services.indexing import IndexingService
-from image_search.services.ingest import IngestService, IngestTuning
+from image_search.services.ingest import IngestService
+from image_search.services.ingest_run import IngestTuning
 from image_search.services.jobs import JobHandler, JobRunner, JobStore
 from image_search.services.library import LibraryService
 from image_search.services.preparing import Preparer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import secrets
 from typing import TYPE_CHECKING
@@ -23,6 +24,8 @@ PAGE_POLICY = (
     "default-src 'self'; img-src 'self' blob: data: http: https:; style-src 'self'; script-src 'self'; "
     "connect-src 'self' http: https:; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+DISCARDED_REQUESTS = 4
+"""So many times the largest request is read of one that is refused; a client that sends still more is cut off."""
 
 
 def create_app(settings: Settings, services: Services) -> Flask:
@@ -40,6 +43,7 @@ def create_app(settings: Settings, services: Services) -> Flask:
     _register_page(app)
     register_problems(app)
     _register_headers(app)
+    _register_discarding(app, settings.http_server.max_request_bytes * DISCARDED_REQUESTS)
     if settings.http_server.cors_origins:
         CORS(
             app,
@@ -68,6 +72,19 @@ def _register_page(app: Flask) -> None:
         app.add_url_rule(rule, "static", send, defaults={"name": entry.name})
 
 
+def _register_discarding(app: Flask, most_bytes: int) -> None:
+    @app.after_request
+    def discard(response: Response) -> Response:
+        # A refusal (no key, too large) may leave the body unread. A server that closes then resets the connection,
+        # and a client that is still sending never sees the answer.
+        if request.environ.get("wsgi.input_terminated"):
+            left = most_bytes
+            with contextlib.suppress(OSError):
+                while left > 0 and (piece := request.environ["wsgi.input"].read(min(left, 65_536))):
+                    left -= len(piece)
+        return response
+
+
 def _register_headers(app: Flask) -> None:
     @app.before_request
     def identify() -> None:
@@ -80,7 +97,7 @@ def _register_headers(app: Flask) -> None:
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Referrer-Policy"] = "no-referrer"
         response.headers.setdefault("Content-Security-Policy", PAGE_POLICY)
-        if request.endpoint in ("page", "static"):
+        if request.endpoint in ("page", "static") and response.status_code < 400:
             # The files have no version in their names: the browser asks each time and gets a 304.
             response.headers["Cache-Control"] = "no-cache"
         elif "Cache-Control" not in response.headers:

@@ -20,8 +20,8 @@ def is_multipart() -> bool:
 
 
 def whole_body() -> bytes:
-    """The body's bytes, not kept for another call. Raises RequestEntityTooLarge."""
-    data = request.get_data(cache=False)
+    """The body's bytes. Raises RequestEntityTooLarge."""
+    data = request.get_data()
     if request.content_length is None:
         # werkzeug ends a body without a length at the limit and says nothing; to read on raises.
         request.stream.read(1)

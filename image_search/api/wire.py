@@ -33,6 +33,8 @@ class Submission:
 
     image: bytes | None
     params: dict[str, Any]
+    file_name: str = ""
+    """What a multipart upload calls its picture, without folders; shown to people, never opened."""
 
 
 def read_submission(allowed: Iterable[str]) -> Submission:
@@ -212,7 +214,10 @@ def _from_multipart() -> Submission:
     if "image" in params:
         raise InvalidParameter("image", "must be a file part (base64 belongs into a JSON body)")
     params |= _query_collection(params)
-    return Submission(_limited(pictures[0].read()) if pictures else None, params)
+    if not pictures:
+        return Submission(None, params)
+    file_name = re.split(r"[/\\]", pictures[0].filename or "")[-1]
+    return Submission(_limited(pictures[0].read()), params, file_name[:255])
 
 
 def _query_collection(params: Mapping[str, Any]) -> dict[str, str]:

@@ -14,9 +14,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from image_search.datasets.silent_file import SilentFile
 from image_search.errors import DatasetFormatError, ImageStoreError
 from image_search.interfaces import FloatArray, VectorBatch
 from image_search.records import record_from_json, record_to_json
@@ -41,7 +41,7 @@ def write_vector_shard(path: Path, info: ShardInfo, batches: Iterable[VectorBatc
     Raw vectors are kept as float16, projected ones as float32 beside their `projection`. Raises ImageStoreError.
     """
     dtype = np.float16 if info.projection_id == "none" else np.float32
-    with _writing(path) as file:
+    with _writing(path) as (file, check):
         file.attrs.update({"format": _VECTORS, "version": VERSION})
         file.attrs.update({"model_id": info.model_id, "projection_id": info.projection_id})
         vectors = _growing(file, "vectors", dtype, info.dim)
@@ -51,6 +51,7 @@ def write_vector_shard(path: Path, info: ShardInfo, batches: Iterable[VectorBatc
         for records, rows in batches:
             _append(lines, [record_to_json(record) for record in records])
             _append(vectors, rows.astype(dtype))
+            check()
         file.attrs["count"] = count = int(vectors.shape[0])
     return count
 
@@ -80,12 +81,13 @@ def write_picture_shard(
     path: Path, records: Sequence[ImageRecord], pictures: Sequence[bytes], *, shortest_px: int
 ) -> None:
     """Write n records and the bytes of their picture files, whole or not at all."""
-    with _writing(path) as file:
+    with _writing(path) as (file, check):
         file.attrs.update({"format": _PICTURES, "version": VERSION, "shortest_px": shortest_px, "count": len(records)})
         _append(_growing(file, "records", h5py.string_dtype("utf-8")), [record_to_json(r) for r in records])
         dataset = file.create_dataset("pictures", (len(pictures),), dtype=h5py.vlen_dtype(np.uint8))
         for row, picture in enumerate(pictures):
             dataset[row] = np.frombuffer(picture, np.uint8)
+            check()
 
 
 def read_picture_shard(path: Path, batch_size: int = 64) -> Iterator[tuple[list[ImageRecord], list[bytes]]]:
@@ -196,21 +198,27 @@ def _info(file: Any) -> ShardInfo:
 
 
 @contextlib.contextmanager
-def _writing(path: Path) -> Iterator[Any]:
-    path.parent.mkdir(parents=True, exist_ok=True)
+def _writing(path: Path) -> Iterator[tuple[Any, Callable[[], None]]]:
+    """An HDF5 file that becomes `path` when all went well, and what to call after each batch: it raises on failure."""
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}{_TEMPORARY_SUFFIX}")
+    target: SilentFile | None = None
     try:
-        with h5py.File(temporary, "w") as file:
-            yield file
-        with temporary.open("rb+") as written:
-            os.fsync(written.fileno())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        target = SilentFile(temporary)
+        with h5py.File(target, "w") as file:
+            yield file, target.check
+        target.sync()
         temporary.replace(path)
     except (OSError, RuntimeError) as error:
-        # HDF5 reports a failed write as a RuntimeError of its own as often as by errno.
-        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "errno = 28" in str(error)
-        raise ImageStoreError("the disk is full" if full else f"shard {path.name} cannot be written") from error
+        cause = target.failure if target and target.failure else error
+        if not isinstance(cause, Exception):
+            raise cause from None
+        full = getattr(cause, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+        raise ImageStoreError("the disk is full" if full else f"shard {path.name} cannot be written") from cause
     finally:
-        temporary.unlink(missing_ok=True)
+        if target is not None:
+            target.close()
+            temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

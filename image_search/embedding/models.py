@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
 import json
 import math
+import os
 import re
 import uuid
 from collections.abc import Mapping
@@ -125,21 +128,43 @@ def pull_model(name: str, cache_dir: Path) -> ModelFile:
     spec = REGISTRY[name]
     path = cached_path(spec, cache_dir)
     if not path.is_file():
-        # Imported here: only this command needs the hub's client, and it is slow to import.
-        from httpx2 import HTTPError  # the hub client's own HTTP library
-        from huggingface_hub import hf_hub_download
-        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-        try:
-            hf_hub_download(spec.repo_id, spec.filename, revision=spec.revision, local_dir=path.parent)
-        except (HfHubHTTPError, LocalEntryNotFoundError, HTTPError, OSError) as error:
-            raise FetchError(
-                f"model {name!r} could not be fetched from the hub ({spec.repo_id}, revision {spec.revision}). "
-                f"Without network: fetch {spec.filename} elsewhere and either put it into the model cache as "
-                f"{name}/{spec.filename}, or name the file itself in embedding.model with a .json beside it",
-                retryable=True,
-            ) from error
+        _download(spec, path)
     return _checked(spec, path)
+
+
+def _download(spec: ModelSpec, path: Path) -> None:
+    # Imported here: only this command needs the hub's client, and it is slow to import.
+    from httpx2 import HTTPError  # the hub client's own HTTP library
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.file_download import http_get
+
+    # Not hf_hub_download: since 2.0 it throws away what a stopped download had, and fetches all of it again.
+    url = hf_hub_url(spec.repo_id, spec.filename, revision=spec.revision)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        remote = get_hf_file_metadata(url, token=False)
+        # A part belongs to one content: the tag is the SHA-256 of a large file.
+        part = path.with_name(f"{path.name}.{re.sub('[^0-9A-Za-z]', '', remote.etag or '')[:64]}.part")
+        with os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT, 0o666), "r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            start = file.seek(0, os.SEEK_END)
+            http_get(url, file, resume_size=start, expected_size=remote.size, displayed_filename=path.name)
+            file.seek(0)
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if re.fullmatch("[0-9a-f]{64}", remote.etag or "") and digest != remote.etag:
+            part.unlink()
+            raise OSError("what came is not what the hub has")
+        part.replace(path)
+    except (HfHubHTTPError, HTTPError, OSError) as error:
+        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise FetchError(
+            f"model {spec.name!r} could not be fetched from the hub ({spec.repo_id}, revision {spec.revision})"
+            f"{': the disk is full' if full else ''}. "
+            f"Without network: fetch {spec.filename} elsewhere and either put it into the model cache as "
+            f"{spec.name}/{spec.filename}, or name the file itself in embedding.model with a .json beside it",
+            retryable=True,
+        ) from error
 
 
 def read_spec(path: Path) -> ModelSpec:

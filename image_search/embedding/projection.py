@@ -5,6 +5,7 @@ A projection is an artefact with an id of its own, fixed once a collection uses 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import re
@@ -139,7 +140,8 @@ class ProjectionFolder:
             temporary.write_bytes(projection.to_bytes())
             temporary.replace(path)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                temporary.unlink()
             raise EmbedderError(
                 f"projection {projection.projection_id} cannot be saved in the data folder: {error.strerror}",
                 retryable=True,

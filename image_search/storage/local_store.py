@@ -7,29 +7,33 @@ import errno
 import hashlib
 import itertools
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+
+import psutil
 
 from image_search.errors import ImageNotFound, ImageStoreError
 from image_search.interfaces import OriginalsMode
 from image_search.storage.keys import check_key, is_key
 
-_TEMPORARY_SUFFIX = ".part"
+_TEMPORARY = "tmp"
+# With the process's number, unique among all that write; cheaper than a random name for each object.
+_TOKEN, _NUMBERS = secrets.token_hex(4), itertools.count()
 
 
 class LocalImageStore:
     """Objects are files under `root`; a reference is a symbolic link to the owner's file.
 
-    An object appears under its name by a rename, so a reader sees all of it or nothing. What a killed process
-    left unfinished carries another suffix and is removed by `sweep`.
+    An object appears under its name by a rename, so a reader sees all of it or nothing. What is being written lies
+    in `tmp/`; what a killed process left there is removed at the next start.
     """
 
     def __init__(self, root: Path) -> None:
         self._root = root
         self._known_folders: set[Path] = set()
-        # Unique among the threads and processes that write here; cheaper than a random name.
-        self._numbers = itertools.count()
+        self._temporary: Path | None = None
 
     def put(self, key: str, data: bytes, content_type: str) -> None:
         """Store all of it or nothing. The content type is not kept: readers know it from the record."""
@@ -92,16 +96,6 @@ class LocalImageStore:
                 if (key := place + name).startswith(prefix) and is_key(key):
                     yield key
 
-    def sweep(self) -> int:
-        """Remove what a killed process left unfinished. Only for the one process that writes. Returns how many."""
-        swept = 0
-        for folder, _, files in os.walk(self._root):
-            for name in files:
-                if name.endswith(_TEMPORARY_SUFFIX):
-                    (Path(folder) / name).unlink(missing_ok=True)
-                    swept += 1
-        return swept
-
     def ping(self) -> None:
         """Return when the folder can be written."""
         with _translate_errors():
@@ -117,11 +111,23 @@ class LocalImageStore:
         if target.parent not in self._known_folders:
             target.parent.mkdir(parents=True, exist_ok=True)
             self._known_folders.add(target.parent)
-        return target.with_name(f"{target.name}.{os.getpid()}-{next(self._numbers)}{_TEMPORARY_SUFFIX}"), target
+        if self._temporary is None:
+            self._temporary = _swept(self._root / _TEMPORARY)
+        return self._temporary / f"{os.getpid()}-{_TOKEN}-{next(_NUMBERS)}", target
 
 
 def _may_hold(folder: str, prefix: str) -> bool:
     return folder.startswith(prefix) or prefix.startswith(folder)
+
+
+def _swept(folder: Path) -> Path:
+    """The folder, without what processes left in it that are no more."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in folder.iterdir():
+        pid = path.name.partition("-")[0]
+        if not (pid.isdigit() and psutil.pid_exists(int(pid))):
+            path.unlink(missing_ok=True)
+    return folder
 
 
 def _link_or_copy(source: Path, target: Path) -> None:

@@ -515,6 +515,25 @@ def test_eight_threads_write_and_search(store: VectorStore, name: str) -> None:
     assert store.count(name) == len(rows)
 
 
+def test_one_id_written_by_eight_threads_is_one_row(store: VectorStore, name: str) -> None:
+    rows = unit_rows(40)
+    barrier = threading.Barrier(8)
+    written: list[int] = []
+
+    def work() -> None:
+        barrier.wait()
+        written.append(store.upsert(name, [record(i) for i in range(40)], rows))
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert written == [40] * 8
+    assert store.count(name) == 40
+    assert len(store.search(name, rows[:1], SearchParams(top_k=100))[0]) == 40
+
+
 def test_an_embedded_library_has_flat_only(lite_store: VectorStore) -> None:
     with pytest.raises(InvalidParameter, match="FLAT"):
         lite_store.create_collection(next(_NAMES), replace(SPEC, index=IndexSpec("IVF_FLAT")))

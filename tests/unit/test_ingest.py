@@ -85,6 +85,15 @@ def test_what_is_no_picture_is_listed_and_ends_nothing(services: Services, galle
     assert str(gallery) not in str(reasons)
 
 
+def test_the_same_broken_bytes_twice_are_two_failures(services: Services, gallery: Path) -> None:
+    whole = (gallery / "red/red_0.jpg").read_bytes()
+    for name in ("cut_1.jpg", "cut_2.jpg"):
+        (gallery / name).write_bytes(whole[: len(whole) // 2])
+    report = services.ingest.run(Source(gallery), "default")
+    assert (report.added, report.duplicates) == (15, 0)
+    assert [failure.path for failure in report.failed] == ["cut_1.jpg", "cut_2.jpg"]
+
+
 def test_a_list_of_files(services: Services, gallery: Path, tmp_path: Path) -> None:
     listed = tmp_path / "list.txt"
     listed.write_text("gallery/red/red_0.jpg\n\ngallery/nowhere.jpg\n" + str(gallery / "blue/blue_1.jpg") + "\n")

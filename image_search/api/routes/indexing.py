@@ -16,6 +16,9 @@ from image_search.types import IndexKind
 
 blueprint = Blueprint("indexing", __name__)
 
+MIN_DIM, MAX_DIM = 2, 32_768
+"""Milvus's own limits: a job beyond them would only fail later."""
+
 
 @blueprint.post("/indexing", strict_slashes=False)
 @require("admin")
@@ -26,8 +29,9 @@ def start_indexing() -> tuple[Response, int, dict[str, str]]:
     services().collections.open(collection)
     work: dict[str, Any] = {"collection": collection}
     if projection := wire.text(params, "projection", max_bytes=20):
-        if not re.fullmatch(r"none|(pca|random):[1-9][0-9]{0,4}", projection):
-            raise InvalidParameter("projection", "must be none, pca:N or random:N")
+        match = re.fullmatch(r"none|(?:pca|random):([1-9][0-9]{0,4})", projection)
+        if match is None or int(match[1] or MIN_DIM) not in range(MIN_DIM, MAX_DIM + 1):
+            raise InvalidParameter("projection", f"must be none, pca:N or random:N with N from {MIN_DIM} to {MAX_DIM}")
         work["projection"] = projection
     if params.get("index") is not None:
         work["index"] = _index(params["index"])

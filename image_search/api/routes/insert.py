@@ -32,7 +32,7 @@ def insert() -> tuple[dict[str, Any], int]:
     collection = wire.collection_of(params)
     # `location` is what the older interface calls the name of a picture.
     name = wire.text(params, "source_name", max_bytes=MAX_NAME_BYTES)
-    name = name or wire.text(params, "location", max_bytes=MAX_NAME_BYTES)
+    name = name or wire.text(params, "location", max_bytes=MAX_NAME_BYTES) or submission.file_name
     outcome = services().library.insert(
         collection,
         submission.image,

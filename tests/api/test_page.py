@@ -1,0 +1,88 @@
+"""The page's files, and nothing but them."""
+
+from __future__ import annotations
+
+import pytest
+from flask.testing import FlaskClient
+
+from image_search.resources import web_folder
+from tests.api.helpers import assert_problem
+
+
+def policy(response: object) -> dict[str, str]:
+    text = response.headers["Content-Security-Policy"]  # type: ignore[attr-defined]
+    return dict(part.strip().split(" ", 1) for part in text.split(";"))
+
+
+def test_the_page(client: FlaskClient) -> None:
+    response = client.get("/")
+    assert response.status_code == 200
+    assert response.content_type == "text/html; charset=utf-8"
+    assert response.get_data() == (web_folder() / "index.html").read_bytes()
+    assert client.get("/index.html").get_data() == response.get_data()
+
+
+def test_its_policy_lets_nothing_foreign_run(client: FlaskClient) -> None:
+    found = policy(client.get("/"))
+    assert found["default-src"] == found["script-src"] == found["style-src"] == "'self'"
+    assert found["object-src"] == found["base-uri"] == found["frame-ancestors"] == found["form-action"] == "'none'"
+    assert "unsafe" not in str(found)
+
+
+def test_every_file_of_the_page_is_served(client: FlaskClient) -> None:
+    files = [path for path in web_folder().rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    assert len(files) > 10
+    for path in files:
+        name = path.relative_to(web_folder()).as_posix()
+        response = client.get(f"/{name}")
+        assert response.status_code == 200, name
+        assert response.get_data() == path.read_bytes()
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+        assert response.headers["Referrer-Policy"] == "no-referrer"
+        assert response.headers["Cache-Control"] == "no-cache"
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/js/main.js", "text/javascript"),
+        ("/css/app.css", "text/css"),
+        ("/favicon.svg", "image/svg+xml"),
+    ],
+)
+def test_types(client: FlaskClient, path: str, kind: str) -> None:
+    assert client.get(path).mimetype == kind
+
+
+@pytest.mark.parametrize("path", ["/", "/js/main.js"])
+def test_what_the_browser_has_is_not_sent_again(client: FlaskClient, path: str) -> None:
+    tag = client.get(path).headers["ETag"]
+    again = client.get(path, headers={"If-None-Match": tag})
+    assert (again.status_code, again.get_data()) == (304, b"")
+    assert again.headers["Cache-Control"] == "no-cache"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/../conf/config.ini",
+        "/js/../../conf/config.ini",
+        "/js/..%2f..%2fconf%2fconfig.ini",
+        "/js/%2e%2e/%2e%2e/conf/config.ini",
+        "/%2e%2e/pyproject.toml",
+        "/..%2fpyproject.toml",
+        "/js//etc/passwd",
+        "/js/%2fetc%2fpasswd",
+        "/js/..\\..\\pyproject.toml",
+        "/js/main.js%00.png",
+        "/js/",
+        "/js",
+        "/css/nowhere.css",
+        "/nowhere.html",
+        "/conf/config.ini",
+        "/.git/config",
+    ],
+)
+def test_nothing_outside_is_served(client: FlaskClient, path: str) -> None:
+    # A doubled slash is redirected to a single one.
+    assert_problem(client.get(path, follow_redirects=True), 404, "not_found")

@@ -1,0 +1,360 @@
+"""Every command over stand-ins: help, exit codes, one JSON document, the keys that scripts rely on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from image_search.cli.group import group
+from tests.cli.conftest import Cli, Outcome
+from tests.support import draw, jpeg
+
+pytestmark = pytest.mark.usefixtures("stand_ins")
+
+
+def every_command() -> dict[str, click.Command]:
+    found: dict[str, click.Command] = {"": group}
+    waiting: list[tuple[str, click.Command]] = [("", group)]
+    while waiting:
+        name, command = waiting.pop()
+        if isinstance(command, click.Group):
+            for part, below in command.commands.items():
+                full = f"{name} {part}".strip()
+                found[full] = below
+                waiting.append((full, below))
+    return found
+
+
+COMMANDS = every_command()
+LEAVES = [name for name, command in COMMANDS.items() if not isinstance(command, click.Group)]
+
+
+@pytest.fixture
+def library(cli: Cli, gallery: Path) -> Path:
+    """The gallery's folder, ingested."""
+    assert cli("ingest", gallery).code == 0
+    return gallery
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help(cli: Cli, name: str) -> None:
+    for flag in ("--help", "-h"):
+        outcome = cli(*name.split(), flag)
+        assert (outcome.code, outcome.err) == (0, "")
+        assert outcome.out.startswith("Usage: image-search")
+        if name in LEAVES or not name:
+            assert "Example" in outcome.out
+            assert f"image-search {name}".strip() in outcome.out.split("Example")[1]
+
+
+def test_the_commands_that_scripts_rely_on() -> None:
+    expected = {"ingest", "preprocess", "embed", "index", "export", "import", "search", "show", "delete", "status"}
+    expected |= {"evaluate", "samples", "serve", "config show", "models list", "models pull"}
+    assert set(LEAVES) == expected
+
+
+@pytest.mark.parametrize("name", [name for name in LEAVES if name != "serve"])
+def test_every_command_but_serve_has_json(name: str) -> None:
+    assert "--json" in {flag for parameter in COMMANDS[name].params for flag in parameter.opts}
+
+
+def test_version(cli: Cli) -> None:
+    from image_search import __version__
+
+    assert __version__ in cli("--version").out
+
+
+# What each command prints as JSON
+
+
+def test_ingest(cli: Cli, gallery: Path) -> None:
+    (gallery / "text.jpg").write_text("no picture")
+    (gallery / "copy.jpg").write_bytes((gallery / "red/red_0.jpg").read_bytes())
+    outcome = cli("ingest", gallery, "--json")
+    assert outcome.code == 0
+    report = outcome.json
+    assert {key: report[key] for key in ("added", "unchanged", "duplicates", "interrupted")} == {
+        "added": 15,
+        "unchanged": 0,
+        "duplicates": 1,
+        "interrupted": False,
+    }
+    assert report["images_per_second"] > 0
+    (failed,) = report["failed"]
+    assert failed == {"path": "text.jpg", "reason": "is not a picture of a known format"}
+    again = cli("ingest", gallery, "--json").json
+    assert (again["added"], again["unchanged"], again["duplicates"], len(again["failed"])) == (0, 16, 0, 1)
+
+
+def test_ingest_in_words(cli: Cli, gallery: Path) -> None:
+    (gallery / "text.jpg").write_text("no picture")
+    outcome = cli("ingest", gallery)
+    assert outcome.code == 0
+    assert "15 added, 0 unchanged, 0 duplicates, 1 failed" in outcome.out
+    assert "text.jpg: is not a picture of a known format" in outcome.out
+    assert "ingesting" in outcome.err
+
+
+def test_ingest_of_a_list_with_metadata(cli: Cli, gallery: Path, tmp_path: Path) -> None:
+    listed, words = tmp_path / "list.txt", tmp_path / "words.jsonl"
+    listed.write_text("gallery/red/red_0.jpg\ngallery/blue/blue_0.jpg\n")
+    words.write_text('{"filename": "red_0.jpg", "title": "A title", "tags": ["t"]}\n')
+    assert cli("ingest", "--list", listed, "--metadata", words, "--json").json["added"] == 2
+    first = cli("search", gallery / "red/red_0.jpg", "--top-k", 1, "--json").json["results"][0]
+    assert (first["title"], first["tags"], first["source_name"]) == ("A title", ["t"], "gallery/red/red_0.jpg")
+
+
+def test_search(cli: Cli, library: Path) -> None:
+    outcome = cli("search", library / "red/red_2.jpg", "--top-k", 3, "--json")
+    assert outcome.code == 0
+    answer = outcome.json
+    assert set(answer) >= {"results", "timing_ms", "query", "model", "page", "collection"}
+    assert set(answer["timing_ms"]) == {"fetch", "decode", "embed", "search", "total"}
+    assert [result["rank"] for result in answer["results"]] == [1, 2, 3]
+    first = answer["results"][0]
+    assert (first["source_name"], first["match"]) == ("red/red_2.jpg", "identical")
+    assert first["score"] == pytest.approx(1, abs=1e-5)
+    assert answer["page"] == {"offset": 0, "top_k": 3, "returned": 3, "has_more": True}
+    by_id = cli("search", "--id", first["id"], "--top-k", 3, "--offset", 1, "--json").json
+    assert [result["id"] for result in by_id["results"]][:2] == [result["id"] for result in answer["results"]][1:]
+    assert by_id["results"][0]["rank"] == 2
+
+
+def test_search_in_words(cli: Cli, library: Path) -> None:
+    outcome = cli("search", library / "red/red_2.jpg")
+    assert outcome.code == 0
+    assert "red/red_2.jpg" in outcome.out
+    assert "embed" in outcome.out
+    assert "Nothing found" in cli("search", library / "red/red_2.jpg", "--min-score", 1, "--offset", 1).out
+
+
+def test_show_and_delete(cli: Cli, library: Path) -> None:
+    found = cli("search", library / "green/green_1.jpg", "--top-k", 1, "--json").json["results"][0]["id"]
+    shown = cli("show", found, "--json").json
+    assert (shown["id"], shown["source_name"]) == (found, "green/green_1.jpg")
+    assert "green/green_1.jpg" in cli("show", found).out
+    assert cli("delete", found, "--json").json == {"deleted": 1}
+    assert cli("delete", found, "--json").json == {"deleted": 0}
+    assert cli("show", found).code == 1
+    assert (library / "green/green_1.jpg").exists()
+    assert cli("status", "--json").json["images"] == 14
+
+
+def test_status(cli: Cli, library: Path, data_dir: Path) -> None:
+    status = cli("status", "--json").json
+    expected = {"images": 15, "model": "mean_colour@000000000000", "dim": 48, "index": "FLAT", "projection": "none"}
+    assert {key: status[key] for key in expected} == expected
+    assert status["data_dir"] == str(data_dir)
+    assert "15" in cli("status").out
+
+
+def test_status_before_there_is_a_library(cli: Cli) -> None:
+    outcome = cli("status", "--json")
+    assert outcome.code == 0
+    assert (outcome.json["images"], outcome.json["dim"]) == (0, None)
+
+
+def test_evaluate(cli: Cli, library: Path) -> None:
+    outcome = cli("evaluate", library, "--json")
+    assert outcome.code == 0
+    report = outcome.json
+    assert (report["precision_at_1"], report["map"], report["recall_at_10"]) == (1.0, 1.0, 1.0)
+    # Of a class's five pictures, four are left to be found among the ten.
+    assert report["precision_at_10"] == pytest.approx(0.4)
+    assert (report["images"], report["classes"]) == (15, 3)
+    fewer = cli("evaluate", library, "--exclude", "red", "--json").json
+    assert (fewer["images"], fewer["classes"]) == (10, 2)
+    assert cli("status", "--json").json["images"] == 15
+    assert cli("status", "--json").json["collections"] == ["default"]
+
+
+def test_samples(cli: Cli, tmp_path: Path) -> None:
+    folder = tmp_path / "samples"
+    assert cli("samples", folder, "--count", 24, "--json").json == {"folder": str(folder), "pictures": 24}
+    report = cli("ingest", folder, "--json").json
+    assert (report["added"], report["failed"]) == (24, [])
+
+
+def test_config_show(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data_dir: Path) -> None:
+    file = tmp_path / "own.ini"
+    file.write_text("[http_server]\nport = 8081\n[milvus]\nef = 200\n[security]\nadmin_key = very secret\n")
+    monkeypatch.setenv("IMAGE_SEARCH_MILVUS__EF", "300")
+    shown = cli("--config", file, "--set", "ingest.chunk_size=9", "config", "show", "--json")
+    assert shown.code == 0
+    assert "very secret" not in shown.out
+    expected = {
+        "http_server.port": {"value": "8081", "origin": "own.ini"},
+        "milvus.ef": {"value": "300", "origin": "environment IMAGE_SEARCH_MILVUS__EF"},
+        "ingest.chunk_size": {"value": "9", "origin": "command line"},
+        "library.data_dir": {"value": str(data_dir), "origin": "command line"},
+        "milvus.nprobe": {"value": "32", "origin": "default"},
+        "security.admin_key": {"value": "********", "origin": "own.ini"},
+    }
+    assert {key: shown.json[key] for key in expected} == expected
+    words = cli("--config", file, "config", "show").out
+    assert "very secret" not in words
+    assert "own.ini" in words
+
+
+def test_models_list(cli: Cli) -> None:
+    (model,) = [m for m in cli("models", "list", "--json").json if m["name"] == "resnet50"]
+    assert (model["dim"], model["licence"], model["here"]) == (2048, "Apache-2.0", False)
+    assert "resnet50" in cli("models", "list").out
+
+
+def test_the_three_stages(cli: Cli, gallery: Path) -> None:
+    (gallery / "text.jpg").write_text("no picture")
+    first = cli("preprocess", gallery, "--json").json
+    assert (first["added"], first["unchanged"], len(first["failed"])) == (15, 0, 1)
+    assert cli("preprocess", gallery, "--json").json["unchanged"] == 15
+    assert cli("embed", "--json").json["added"] == 15
+    assert cli("embed", "--json").json["unchanged"] == 15
+    report = cli("index", "--json").json
+    assert (report["images"], report["added"], report["dim"], report["projection_id"]) == (15, 15, 48, "none")
+    assert report["index"]["kind"] == "FLAT"
+    assert cli("status", "--json").json["images"] == 15
+
+
+def test_export_and_import(cli: Cli, library: Path, tmp_path: Path) -> None:
+    file = tmp_path / "library.h5"
+    exported = cli("export", file, "--json").json
+    assert (exported["images"], exported["dim"]) == (15, 48)
+    imported = cli("import", file, "--collection", "copy", "--json").json
+    assert (imported["added"], imported["unchanged"], imported["without_picture"]) == (15, 0, 0)
+    assert cli("import", file, "--collection", "copy", "--json").json["unchanged"] == 15
+    query = library / "blue/blue_3.jpg"
+    one = cli("search", query, "--json").json["results"]
+    other = cli("search", query, "--collection", "copy", "--json").json["results"]
+    for kept, result in zip(one[:5], other[:5], strict=True):
+        # Raw vectors are exported in 16 bits.
+        assert result.pop("score") == pytest.approx(kept.pop("score"), abs=1e-3)
+        assert result.pop("scores")["image"] == pytest.approx(kept.pop("scores")["image"], abs=1e-3)
+        assert result == kept
+
+
+# Exit codes, and JSON on errors too
+
+
+def test_nothing_is_misuse_and_shows_help(cli: Cli) -> None:
+    outcome = cli()
+    assert outcome.code == 2
+    assert "Usage" in outcome.out + outcome.err
+
+
+MISUSE: list[tuple[list[str], str]] = [
+    (["--set", "milvus.bogus=1", "status", "--json"], "bogus"),
+    (["--set", "bogus.key=1", "status", "--json"], "bogus"),
+    (["--set", "nonsense", "status", "--json"], "nonsense"),
+    (["--set", "http_server.port=many", "config", "show", "--json"], "many"),
+    (["--set", "embedding.projection=umap:2", "status", "--json"], "umap:2"),
+    (["--config", "/nowhere.ini", "status", "--json"], "/nowhere.ini"),
+    (["search", "--json"], "exactly one picture"),
+    (["search", "{picture}", "--id", "0" * 64, "--json"], "exactly one picture"),
+    (["search", "{picture}", "--top-k", "0", "--json"], "top_k"),
+    (["search", "{picture}", "--top-k", "1001", "--json"], "top_k"),
+    (["search", "{picture}", "--offset", "-1", "--json"], "offset"),
+    (["search", "{picture}", "--min-score", "2", "--json"], "min_score"),
+    (["search", "{picture}", "--collection", "no/such", "--json"], "no/such"),
+    (["ingest", "--json"], "FOLDER"),
+    (["ingest", "{gallery}", "--list", "x", "--json"], "FOLDER"),
+    (["index", "--fit", "umap:2", "--json"], "umap:2"),
+    (["index", "--fit", "pca:2", "--projection", "none", "--json"], "exclude"),
+    (["index", "--fit", "pca:8", "--json"], "80 pictures"),
+    (["import", "x.npy", "--json"], "--files"),
+    (["models", "pull", "nowhere", "--json"], "nowhere"),
+]
+
+COULD_NOT: list[tuple[list[str], str]] = [
+    (["search", "/nowhere.jpg", "--json"], "nowhere.jpg"),
+    (["search", "{gallery}", "--json"], "cannot be read"),
+    (["search", "{text}", "--json"], "known format"),
+    (["search", "{picture}", "--collection", "other", "--json"], "there are: default"),
+    (["search", "--id", "0" * 64, "--json"], "0" * 64),
+    (["show", "0" * 64, "--json"], "no picture"),
+    (["show", "x", "--json"], "64 lowercase hex digits"),
+    (["delete", "x", "--json"], "64 lowercase hex digits"),
+    (["ingest", "/nowhere", "--json"], "/nowhere"),
+    (["ingest", "{text}", "--json"], "no folder"),
+    (["ingest", "--list", "/nowhere.txt", "--json"], "/nowhere.txt"),
+    (["ingest", "{gallery}", "--metadata", "/nowhere.jsonl", "--json"], "nowhere.jsonl"),
+    (["preprocess", "/nowhere", "--json"], "/nowhere"),
+    (["embed", "/nowhere", "--json"], "preprocess"),
+    (["index", "--collection", "other", "--json"], "other"),
+    (["import", "/nowhere.h5", "--json"], "nowhere.h5"),
+    (["import", "{text}", "--json"], "text.jpg"),
+    (["export", "/nowhere/deep/x.h5", "--collection", "other", "--json"], "other"),
+    (["evaluate", "/nowhere", "--json"], "/nowhere"),
+    (["evaluate", "{gallery}/red", "--json"], "at least two"),
+]
+
+
+def filled(arguments: list[str], library: Path) -> list[str]:
+    text = library.parent / "text.jpg"
+    text.write_text("no picture")
+    places = {"{picture}": str(library / "red/red_0.jpg"), "{gallery}": str(library), "{text}": str(text)}
+    for place, value in places.items():
+        arguments = [argument.replace(place, value) for argument in arguments]
+    return arguments
+
+
+def check_error(outcome: Outcome, code: int, part: str) -> dict[str, Any]:
+    assert outcome.code == code, outcome
+    document = outcome.json
+    assert set(document) == {"error"}
+    assert set(document["error"]) == {"type", "message"}
+    assert part in document["error"]["message"]
+    assert document["error"]["message"] in outcome.err
+    assert "Traceback" not in outcome.err
+    return dict(document)
+
+
+@pytest.mark.parametrize(("arguments", "part"), MISUSE, ids=[" ".join(a) for a, _ in MISUSE])
+def test_misuse_is_2(cli: Cli, library: Path, arguments: list[str], part: str) -> None:
+    check_error(cli(*filled(arguments, library)), 2, part)
+
+
+@pytest.mark.parametrize(("arguments", "part"), COULD_NOT, ids=[" ".join(a) for a, _ in COULD_NOT])
+def test_what_could_not_be_done_is_1(cli: Cli, library: Path, arguments: list[str], part: str) -> None:
+    check_error(cli(*filled(arguments, library)), 1, part)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["bogus"], ["search", "--bogus"], ["search", "x", "--top-k", "five"], ["delete"]]
+)
+def test_what_click_refuses_is_misuse_too(cli: Cli, arguments: list[str]) -> None:
+    outcome = cli(*arguments)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "Error" in outcome.err
+
+
+def test_an_error_without_json_is_one_line_on_stderr(cli: Cli) -> None:
+    outcome = cli("ingest", "/nowhere")
+    assert (outcome.code, outcome.out) == (1, "")
+    assert outcome.err == "Error: folder '/nowhere' does not exist or is no folder\n"
+
+
+def test_single_failures_are_no_failure_of_the_run(cli: Cli, tmp_path: Path) -> None:
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    whole = jpeg(draw((1, 2, 3)))
+    (folder / "whole.jpg").write_bytes(whole)
+    (folder / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    (folder / "empty.png").write_bytes(b"")
+    outcome = cli("ingest", folder, "--json")
+    assert outcome.code == 0
+    assert sorted(failure["path"] for failure in outcome.json["failed"]) == ["cut.jpg", "empty.png"]
+    assert outcome.json["added"] == 1
+
+
+def test_names_in_any_script_stay_readable(cli: Cli, tmp_path: Path) -> None:
+    folder = tmp_path / "写真 📷"
+    folder.mkdir()
+    (folder / "Ünïcode ключ.jpg").write_bytes(jpeg(draw((1, 2, 3))))
+    assert cli("ingest", folder).code == 0
+    outcome = cli("search", folder / "Ünïcode ключ.jpg", "--json")
+    assert "Ünïcode ключ.jpg" in outcome.out
+    assert json.loads(outcome.out)["results"][0]["source_name"] == "Ünïcode ключ.jpg"

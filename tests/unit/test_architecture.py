@@ -1,0 +1,265 @@
+"""Who may import whom (DESIGN, section 2), read from the sources themselves."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import image_search
+
+ROOT = Path(image_search.__file__).parent
+MAX_LINES = 450
+LONGER = {"samples.nature": 480}
+"""One drawing after another and nothing else. An entry goes when the module is cut; none comes."""
+
+PURE = (
+    "types",
+    "errors",
+    "interfaces",
+    "imaging",
+    "filters",
+    "ranking",
+    "fingerprint",
+    "evaluation",
+    "records",
+    "config",
+)
+ADAPTERS = ("embedding", "vectors", "storage", "datasets", "metadata")
+FREE_OF_ADAPTERS = ("storage.keys", "metadata.jsonl")
+"""Pure modules that live beside adapters: keys of objects, words for pictures."""
+
+SDK_HOMES = {
+    "pymilvus": ("vectors.milvus_",),
+    "milvus_lite": ("vectors.lite_engine",),
+    "onnxruntime": ("embedding.network",),
+    "towhee": ("embedding.pipeline",),
+    "h5py": ("datasets.hdf5",),
+    "minio": ("storage.minio_store",),
+    "flask": ("api.",),
+    "flask_cors": ("api.",),
+    "werkzeug": ("api.",),
+    "gunicorn": ("api.",),
+    "click": ("cli.",),
+    "rich": ("cli.",),
+    "configparser": ("config",),
+    "huggingface_hub": ("embedding.models",),
+    "httpx2": ("embedding.models",),
+    "imagehash": ("fingerprint",),
+}
+
+
+@dataclass(frozen=True)
+class Import:
+    """One name that a module imports, as `image_search.x` or `numpy`; `function` = where, "" at the top."""
+
+    name: str
+    function: str
+    line: int
+
+
+def _module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _imports(tree: ast.AST, function: str = "") -> Iterator[Import]:
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import):
+            yield from (Import(alias.name, function, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: imports are absolute"
+            assert node.module is not None
+            # `from a import b` may name a module a.b as well as a thing in a: both are looked at.
+            yield from (Import(f"{node.module}.{alias.name}", function, node.lineno) for alias in node.names)
+        else:
+            inner = node.name if isinstance(node, ast.FunctionDef) and not function else function
+            yield from _imports(node, inner)
+
+
+SOURCES = {_module_name(path): path for path in sorted(ROOT.rglob("*.py"))}
+TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in SOURCES.items()}
+IMPORTS = {name: list(_imports(tree)) for name, tree in TREES.items()}
+
+
+def _own(module: str) -> set[str]:
+    """Modules of ours that a module imports, without `image_search.`."""
+    found = set()
+    for imported in IMPORTS[module]:
+        if imported.name.split(".")[0] == "image_search":
+            parts = imported.name.split(".")[1:]
+            while parts and ".".join(parts) not in SOURCES:
+                parts.pop()
+            found.add(".".join(parts))
+    return found
+
+
+def _foreign(module: str) -> set[str]:
+    """Top-level packages of others that a module imports."""
+    tops = {imported.name.split(".")[0] for imported in IMPORTS[module]}
+    return tops - set(sys.stdlib_module_names) - {"image_search"}
+
+
+def _within(module: str, packages: tuple[str, ...]) -> bool:
+    return any(module == package or module.startswith(f"{package}.") for package in packages)
+
+
+def _modules(package: str) -> list[str]:
+    return [name for name in SOURCES if _within(name, (package,))]
+
+
+def test_every_module_is_seen() -> None:
+    assert {"types", "wiring", "services.search", "api.routes.search", "cli.group", "vectors.milvus_store"} <= set(
+        SOURCES
+    )
+    assert "storage.keys" in _own("services.ingest_run"), "the reader of imports finds what is known to be there"
+    assert "onnxruntime" in _foreign("embedding.network")
+
+
+@pytest.mark.parametrize("module", [name for name in PURE if name in SOURCES])
+def test_pure_modules_import_only_each_other_numpy_and_pillow(module: str) -> None:
+    allowed = {"numpy", "PIL"} | ({"imagehash"} if module == "fingerprint" else set())
+    assert _foreign(module) <= allowed
+    assert _own(module) <= set(PURE)
+
+
+def test_types_and_errors_stand_at_the_bottom() -> None:
+    for module in ("types", "errors"):
+        assert not _own(module)
+        assert not _foreign(module)
+
+
+@pytest.mark.parametrize("module", FREE_OF_ADAPTERS)
+def test_pure_neighbours_of_adapters_are_pure(module: str) -> None:
+    assert not _foreign(module)
+    assert _own(module) <= set(PURE)
+
+
+@pytest.mark.parametrize("module", _modules("services"))
+def test_services_know_protocols_only(module: str) -> None:
+    assert not _foreign(module) & {"flask", "click", "rich", "pymilvus", "h5py", "minio", "towhee", "onnxruntime"}
+    own = _own(module)
+    assert not _within_any(own, ("config", "wiring", "api", "cli"))
+    assert {m for m in own if _within(m, ADAPTERS)} <= set(FREE_OF_ADAPTERS)
+
+
+def _within_any(modules: set[str], packages: tuple[str, ...]) -> set[str]:
+    return {m for m in modules if _within(m, packages)}
+
+
+@pytest.mark.parametrize("module", [name for package in ADAPTERS for name in _modules(package)])
+def test_adapters_never_import_each_other(module: str) -> None:
+    home = module.split(".")[0]
+    others = tuple(package for package in ADAPTERS if package != home)
+    own = _own(module)
+    assert not _within_any(own, others)
+    assert not _within_any(own, ("services", "wiring", "config", "api", "cli"))
+
+
+def test_implementations_of_one_protocol_do_not_know_each_other() -> None:
+    assert not {m for m in _own("vectors.memory_store") if m.startswith(("vectors.milvus_", "vectors.lite_"))}
+    for name in _modules("vectors"):
+        assert name == "vectors.memory_store" or "vectors.memory_store" not in _own(name)
+    assert "storage.local_store" not in _own("storage.minio_store")
+    assert "storage.minio_store" not in _own("storage.local_store")
+
+
+CONCRETE = (
+    "vectors",
+    "storage.local_store",
+    "storage.minio_store",
+    "datasets",
+    "embedding.pipeline",
+    "embedding.network",
+    "embedding.provider",
+    "embedding.projection",
+)
+
+
+def test_only_wiring_names_concrete_classes() -> None:
+    for module in SOURCES:
+        if module == "wiring" or module.split(".")[0] in ADAPTERS:
+            continue
+        assert not _within_any(_own(module), CONCRETE), module
+
+
+def test_wiring_imports_adapters_inside_its_factories() -> None:
+    at_the_top = {i.name for i in IMPORTS["wiring"] if not i.function}
+    assert not {name for name in at_the_top if _within(name.removeprefix("image_search."), CONCRETE)}
+
+
+def test_only_serve_reaches_into_the_api() -> None:
+    for module in _modules("cli"):
+        for imported in IMPORTS[module]:
+            if _within(imported.name, ("image_search.api",)):
+                assert imported.function == "serve", f"{module}, line {imported.line}"
+    for module in SOURCES:
+        if module not in ("__main__", "") and module.split(".")[0] != "cli":
+            assert not _within_any(_own(module), ("cli",)), module
+
+
+def test_nobody_below_wiring_imports_it() -> None:
+    users = {module for module in SOURCES if "wiring" in _own(module)}
+    assert {module.split(".")[0] for module in users} <= {"api", "cli"}
+
+
+def test_only_the_ways_in_and_wiring_know_the_settings() -> None:
+    users = {module for module in SOURCES if "config" in _own(module)}
+    assert {module.split(".")[0] for module in users} <= {"api", "cli", "wiring"}
+
+
+@pytest.mark.parametrize("sdk", SDK_HOMES)
+def test_each_sdk_has_one_importer(sdk: str) -> None:
+    homes = SDK_HOMES[sdk]
+    importers = {module for module in SOURCES if any(i.name.split(".")[0] == sdk for i in IMPORTS[module])}
+    strangers = {m for m in importers if not any(f"{m}.".startswith(h) or m.startswith(h) for h in homes)}
+    assert not strangers
+
+
+def test_every_foreign_package_has_a_home() -> None:
+    """A package that comes in is entered above, or here where it is no SDK of one adapter."""
+    known = {*SDK_HOMES, "numpy", "PIL", "psutil", "grpc", "urllib3"}
+    assert {foreign for module in SOURCES for foreign in _foreign(module)} <= known
+
+
+def _reads_environment(tree: ast.AST) -> list[int]:
+    """Lines that look a variable of the environment up (copying all of it for a child process does not)."""
+    lines = []
+    for node in ast.walk(tree):
+        # Of `os` only: Flask's request.environ is another thing.
+        if isinstance(node, ast.Attribute) and ast.unparse(node) in ("os.environ", "os.getenv", "os.environb"):
+            lines.append(node.lineno)
+        if isinstance(node, ast.ImportFrom) and node.module == "os":
+            lines += [node.lineno for alias in node.names if alias.name in ("environ", "getenv")]
+    return lines
+
+
+def test_only_config_reads_the_environment() -> None:
+    readers = {module for module, tree in TREES.items() if _reads_environment(tree)}
+    # lite_engine hands the environment on to the engine's process; pipeline sets one variable of Towhee's.
+    assert readers <= {"config", "vectors.lite_engine", "embedding.pipeline"}
+    assert "config" in readers
+
+
+@pytest.mark.parametrize("module", SOURCES)
+def test_no_module_grows_out_of_a_reader_s_head(module: str) -> None:
+    lines = len(SOURCES[module].read_text(encoding="utf-8").splitlines())
+    assert lines <= LONGER.get(module, MAX_LINES), f"{lines} lines: look for the second job inside"
+
+
+@pytest.mark.parametrize(
+    ("module", "absent"),
+    [
+        ("image_search.cli", ("onnxruntime", "towhee", "pymilvus", "milvus_lite", "h5py", "minio", "flask")),
+        ("image_search.wiring", ("onnxruntime", "towhee", "pymilvus", "milvus_lite", "h5py", "minio")),
+    ],
+)
+def test_importing_it_loads_no_model_and_no_database(module: str, absent: tuple[str, ...]) -> None:
+    code = f"import {module}, sys; print([m for m in {absent!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "[]"
