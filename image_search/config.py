@@ -194,6 +194,8 @@ class Settings:
                 text = _to_text(getattr(getattr(self, section), f.name))
                 if f.metadata["secret"] and text:
                     text = "********"
+                # A password may stand inside an address too.
+                text = re.sub(r"://[^/@\s]+@", "://********@", text)
                 if key == "library.data_dir":
                     text = str(self.data_dir)
                 rows.append((key, text, self.origins.get(key, "default")))
@@ -318,11 +320,24 @@ def _from_file(path: Path | None) -> dict[str, tuple[str, str]]:
 def _from_environment(environ: Mapping[str, str]) -> dict[str, tuple[str, str]]:
     found = {}
     for name, value in environ.items():
-        if name.startswith(ENV_PREFIX) and "__" in name:
+        if not name.startswith(ENV_PREFIX):
+            continue
+        if "__" not in name:
+            _refuse_near_miss(name)
+        else:
             section, key = name.removeprefix(ENV_PREFIX).lower().split("__", 1)
             _check_known(section, key, where=f"environment variable {name}")
             found[f"{section}.{key}"] = (value, f"environment {name}")
     return found
+
+
+def _refuse_near_miss(name: str) -> None:
+    """One underscore where two belong: silently ignored, it would cost somebody an hour."""
+    rest = name.removeprefix(ENV_PREFIX).lower()
+    for section in SECTIONS:
+        if rest.startswith(f"{section}_"):
+            wanted = f"{ENV_PREFIX}{section.upper()}__{rest.removeprefix(f'{section}_').upper()}"
+            raise ConfigError(f"environment variable {name}: two underscores follow the section, as in {wanted}")
 
 
 def _check_known(section: str, key: str | None, *, where: str) -> None:
@@ -386,7 +401,7 @@ def _check_together(settings: Settings) -> None:
         raise ConfigError("storage.backend = minio needs storage.endpoint, access_key and secret_key")
     if settings.storage.backend == "minio" and settings.ingest.originals != "copy":
         raise ConfigError(f"ingest.originals = {settings.ingest.originals}: only copy is possible with an S3 server")
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,63}", settings.library.collection):
-        raise ConfigError(f"library.collection = {settings.library.collection!r}: letters, digits and _ only")
+    if not re.fullmatch(r"[A-Za-z](?:[A-Za-z0-9]|_(?!_)){0,62}", settings.library.collection):
+        raise ConfigError(f"library.collection = {settings.library.collection!r}: letters, digits and single _ only")
     if "*" in settings.http_server.cors_origins:
         raise ConfigError("http_server.cors_origins: name the origins; * is never accepted")

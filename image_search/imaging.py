@@ -74,7 +74,8 @@ def decode(data: bytes, *, max_pixels: int, shortest_px: int | None = None) -> D
             raise InvalidImage(_DAMAGED) from error
         raise UnsupportedFormat(f"not a picture of a known format ({', '.join(FORMATS)})") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageTooLarge(f"picture has more than {HARD_MAX_PIXELS:,} pixels") from error
+        limit = min(max_pixels, HARD_MAX_PIXELS)
+        raise ImageTooLarge(f"picture has far more than the {limit:,} pixels that are accepted") from error
     except MemoryError as error:
         raise ImageTooLarge("picture does not fit into memory") from error
     except InvalidInput:

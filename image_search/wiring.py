@@ -17,6 +17,7 @@ from image_search.interfaces import EmbedderProvider, ImageStore, ShardFiles, Ve
 from image_search.machine import available_cores
 from image_search.services.collections import Collections, wanted_pca
 from image_search.services.evaluate import EvaluationService
+from image_search.services.gate import SwitchGate
 from image_search.services.indexing import IndexingService
 from image_search.services.ingest import IngestService
 from image_search.services.ingest_run import IngestTuning
@@ -54,7 +55,11 @@ class Services:
         """Collections by the names that people use."""
         wanted_pca(self.settings.embedding.projection)
         return Collections(
-            self.store, self.provider, projection=self.settings.embedding.projection, default_index=self._default_index
+            self.store,
+            self.provider,
+            projection=self.settings.embedding.projection,
+            default_index=self._default_index,
+            gate=SwitchGate(self.settings.data_dir / "switch.lock"),
         )
 
     @cached_property

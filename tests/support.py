@@ -68,6 +68,8 @@ class MeanColourEmbedder:
         return self._projection.dim if self._projection else self.raw_dim
 
     def preprocess(self, images: Sequence[Image.Image]) -> FloatArray:
+        if not images:
+            return np.zeros((0, 3, GRID, GRID), np.float32)
         tiles = [np.asarray(i.resize((GRID, GRID), Image.Resampling.BOX), np.float32) for i in images]
         return np.stack(tiles).transpose(0, 3, 1, 2) / 255
 

@@ -53,6 +53,12 @@ def _print_failures(failed: Sequence[Failure]) -> None:
         click.echo(f"  ... and {len(failed) - SHOWN_FAILURES} more (--json lists them all)")
 
 
+def _exit_if_stopped(stopped: bool) -> None:
+    if stopped:
+        say("Stopped early; start the same command again to go on.")
+        sys.exit(1)
+
+
 @click.command()
 @click.argument("folder", type=_FOLDER, required=False)
 @click.option("--list", "listed", type=_FOLDER, metavar="FILE", help="Text file with one picture path a line.")
@@ -121,9 +127,7 @@ def ingest(
             )
 
     emit(report, as_json=as_json, text=text)
-    if report.interrupted:
-        say("Stopped early; start the same command again to go on.")
-        sys.exit(1)
+    _exit_if_stopped(report.interrupted)
 
 
 @click.command()
@@ -170,6 +174,7 @@ def preprocess(
         _print_failures(report.failed)
 
     emit(report, as_json=as_json, text=text)
+    _exit_if_stopped(report.interrupted)
 
 
 @click.command()
@@ -199,6 +204,7 @@ def embed(context: CliContext, pictures: Path | None, output: Path | None, as_js
         _print_failures(report.failed)
 
     emit(report, as_json=as_json, text=text)
+    _exit_if_stopped(report.interrupted)
 
 
 @click.command()
@@ -238,6 +244,8 @@ def index(
         raise InvalidParameter("--fit", "and --projection exclude each other")
     if fit and not fit.startswith("pca:"):
         raise InvalidParameter("--fit", f"{fit!r}: only pca:N is fitted")
+    if params and not kind:
+        raise InvalidParameter("--params", "needs --kind")
     name = collection or context.settings.library.collection
     with context.services() as services, stop_on_signals() as stop, progress_bar() as on_progress:
         paths = [p for given in shards for p in (shard_files(given) if given.is_dir() else [given])]
@@ -266,6 +274,7 @@ def index(
             )
 
     emit(report, as_json=as_json, text=text)
+    _exit_if_stopped(report is not None and report.cancelled)
 
 
 @click.command(name="export")

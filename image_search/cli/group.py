@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -52,7 +53,15 @@ for command in (*bulk.COMMANDS, *query.COMMANDS, *admin.COMMANDS):
 
 def main() -> None:
     """Run the command line."""
+    as_json = "--json" in sys.argv
     try:
-        group(prog_name="image-search")
+        sys.exit(group(prog_name="image-search", standalone_mode=False))
     except ImageSearchError as error:
-        fail(error, as_json="--json" in sys.argv)
+        fail(error, as_json=as_json)
+    except click.ClickException as error:
+        if as_json:
+            click.echo(json.dumps({"error": {"type": "UsageError", "message": error.format_message()}}))
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        sys.exit(1)

@@ -34,6 +34,11 @@ class Network:
         outputs = [o.name for o in self._session.get_outputs()]
         self._input = _pick(spec.input, inputs, "input", path)
         self._output = _pick(spec.output, outputs, "output", path)
+        # A file exported for a fixed batch takes no other; one exported for any has a name there, or nothing.
+        batch = next(i.shape[0] for i in self._session.get_inputs() if i.name == self._input)
+        self._fixed_batch = batch if isinstance(batch, int) else None
+        if self._fixed_batch not in (None, 1):
+            raise EmbedderError(f"model file {path.name!r} takes {batch} pictures at once; export it for 1 or any")
         edge = spec.crop_px
         warm_up = self.run(np.zeros((1, 3, edge, edge), np.float32))
         if warm_up.shape[1] != spec.dim:
@@ -53,6 +58,8 @@ class Network:
 
     def run(self, tensors: FloatArray) -> FloatArray:
         """(n, dim) outputs of (n, 3, H, W) inputs; what the network pools to (n, dim, 1, 1) is flattened."""
+        if self._fixed_batch is not None and len(tensors) > 1:
+            return np.concatenate([self.run(tensor[None]) for tensor in tensors])
         try:
             (output,) = self._session.run([self._output], {self._input: np.ascontiguousarray(tensors, np.float32)})
         except Exception as error:

@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
+from unicodedata import normalize
 
 from image_search.errors import InvalidInput
 from image_search.types import JsonScalar
@@ -40,6 +41,8 @@ class MetadataTable:
     """Words by file name."""
 
     def __init__(self, by_path: dict[str, Words]) -> None:
+        # One name has two spellings in Unicode, and file systems differ in which they use.
+        by_path = {normalize("NFC", path): words for path, words in by_path.items()}
         self._by_path = by_path
         self._by_name: dict[str, Words | None] = {}
         for path, words in by_path.items():
@@ -52,6 +55,7 @@ class MetadataTable:
 
     def find(self, source_name: str) -> Words:
         """The words for a file, by its path relative to the ingested folder, else by its name alone."""
+        source_name = normalize("NFC", source_name)
         found = self._by_path.get(source_name)
         return found or self._by_name.get(PurePosixPath(source_name).name) or NO_WORDS
 

@@ -42,14 +42,17 @@ def draw_samples(
     `progress(done, total)` is called in the caller's thread after each picture.
 
     Raises:
-        InvalidParameter: `count` is below 1.
+        InvalidParameter: `count` is below 1, or there can be no such folder.
     """
     if count < 1:
         raise InvalidParameter("count", f"{count} is not a number of pictures to draw, which is at least 1")
     kinds = list(KINDS)
     places = [(kinds[i % len(kinds)], i // len(kinds)) for i in range(count)]
-    for kind in kinds[:count]:
-        (folder / kind).mkdir(parents=True, exist_ok=True)
+    try:
+        for kind in kinds[:count]:
+            (folder / kind).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidParameter("folder", f"{str(folder)!r} cannot be made: {error.strerror}") from error
 
     def one(place: tuple[str, int]) -> dict[str, Any]:
         kind, index = place

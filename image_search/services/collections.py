@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from image_search.errors import CollectionExists, CollectionNotFound, ConfigError, InvalidParameter, ModelMismatch
 from image_search.interfaces import Embedder, EmbedderProvider, VectorStore
+from image_search.services.gate import SwitchGate
 from image_search.types import CollectionSpec, IndexSpec
 
 T = TypeVar("T")
@@ -36,12 +37,19 @@ class Collections:
     """Opens, makes and lists collections. Safe to call from several threads."""
 
     def __init__(
-        self, store: VectorStore, provider: EmbedderProvider, *, projection: str, default_index: Callable[[], IndexSpec]
+        self,
+        store: VectorStore,
+        provider: EmbedderProvider,
+        *,
+        projection: str,
+        default_index: Callable[[], IndexSpec],
+        gate: SwitchGate,
     ) -> None:
         """`projection` is what a new collection is made with: none, random:N, or pca:N (none until it is fitted)."""
         self.store = store
         self.provider = provider
         self.projection = projection
+        self.gate = gate
         self._default_index = default_index
         self._lock = threading.Lock()
 
@@ -96,8 +104,10 @@ class Collections:
 
     def write(self, name: str, action: Callable[[OpenCollection], T]) -> T:
         """The same for an action that writes (and may be repeated): it is repeated where a rebuild switched to the
-        next collection while it ran, so that nothing is written only to one that is about to be dropped."""
-        return self._retrying(name, action, writes=True)
+        next collection while it ran, so that nothing is written only to one that is about to be dropped. On one
+        machine the gate keeps writers and switches apart; the repetition is for several."""
+        with self.gate.writing():
+            return self._retrying(name, action, writes=True)
 
     def _retrying(self, name: str, action: Callable[[OpenCollection], T], *, writes: bool) -> T:
         while True:
@@ -154,6 +164,6 @@ def check_name(name: str) -> str:
 def wanted_pca(projection: str) -> int | None:
     """N of a configured pca:N, else None. Raises ConfigError for what is no projection."""
     match = re.fullmatch(r"none|(pca|random):([1-9][0-9]{0,4})", projection)
-    if not match:
-        raise ConfigError(f"projection {projection!r}: must be none, pca:N or random:N")
+    if not match or match[2] == "1":
+        raise ConfigError(f"projection {projection!r}: must be none, pca:N or random:N, with N at least 2")
     return int(match[2]) if match[1] == "pca" else None

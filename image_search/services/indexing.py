@@ -1,7 +1,8 @@
 """A collection made anew beside the old one: another projection, another index; and vectors that come as shards.
 
-A rebuild copies, catches up with what was written meanwhile, switches the name, and catches up once more. Writers
-check after each write that the name still points to where they wrote (`Collections.write`), so nothing is lost.
+A rebuild copies, catches up with what was written meanwhile, keeps writers out for the rest of it, and switches the
+name. Writers of other machines check after each write that the name still points to where they wrote
+(`Collections.write`), and the rebuild catches up once more for them.
 """
 
 from __future__ import annotations
@@ -128,11 +129,16 @@ class IndexingService:
                 done += len(records)
                 on_progress(Progress("rebuilding", min(done, total), total))
             store.build_index(fresh)
+            # Once while others write, so that little is left for the moment in which they must wait.
             caught_up_ms = _now_ms()
             self._copy_newer(opened, fresh, spec, embedder, since_ms - CLOCK_MARGIN_MS)
             self._copy_deletions(opened, fresh)
-            switched_ms = _now_ms()
-            store.point(collection, fresh)
+            with self._collections.gate.switching():
+                self._copy_newer(opened, fresh, spec, embedder, caught_up_ms - CLOCK_MARGIN_MS)
+                if store.count(fresh) != store.count(opened.physical):
+                    self._copy_deletions(opened, fresh)
+                switched_ms = _now_ms()
+                store.point(collection, fresh)
         except BaseException:
             store.drop_collection(fresh)
             raise
@@ -140,7 +146,8 @@ class IndexingService:
         written_since = {
             r.image_id for records, _ in store.iterate(fresh, updated_since_ms=switched_ms) for r in records
         }
-        self._copy_newer(opened, fresh, spec, embedder, caught_up_ms, skip=written_since)
+        # For writers on other machines, which the gate does not hold up; a writer of this one is never older.
+        self._copy_newer(opened, fresh, spec, embedder, switched_ms, skip=written_since)
         store.drop_collection(opened.physical)
         return self._report(collection, started)
 

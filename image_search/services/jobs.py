@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from image_search.errors import ImageSearchError, ImageStoreError, JobNotFound
+from image_search.errors import BackendError, ImageSearchError, ImageStoreError, JobNotFound
 from image_search.services.progress import Progress, ProgressListener
 from image_search.types import Job, JobState
 
@@ -179,6 +179,10 @@ class JobRunner:
         error = ""
         try:
             self._handlers[job.kind](job.params, report, stop)
+        except BackendError as problem:
+            # Its text may hold an upstream's: that belongs into the log, not into an answer.
+            _log.warning("job %s failed: %s", job.job_id, problem)
+            error = "a part of the service failed; its log says which"
         except ImageSearchError as problem:
             error = str(problem)
         except Exception as problem:  # noqa: BLE001 - written to the log and to the job

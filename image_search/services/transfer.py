@@ -65,6 +65,8 @@ class TransferService:
     def export(self, collection: str, path: Path, *, on_progress: ProgressListener = no_progress) -> ExportReport:
         """Write every record and its embedding into one HDF5 file, with the projection it belongs to."""
         started = time.perf_counter()
+        if path.exists() and not path.is_file():
+            raise InvalidInput(f"{path.name!r} is no regular file and is not replaced")
         spec = self._collections.spec(collection)
         store = self._collections.store
         physical = store.resolve(collection)
@@ -152,8 +154,10 @@ class TransferService:
                 for row in range(start, min(start + BATCH, len(candidates))):
                     candidate = candidates[row]
                     try:
-                        if not np.isfinite(vectors[row]).all():
-                            raise DatasetFormatError(f"row {row} of the matrix has numbers that are not finite")
+                        if not np.isfinite(vectors[row]).all() or not np.any(vectors[row]):
+                            raise DatasetFormatError(
+                                f"row {row} of the matrix is zero or has numbers that are not finite"
+                            )
                         data = self._preparer.read(candidate)
                         prepared = self._preparer.prepare(data, source_name=candidate.source_name, shortest_px=256)
                     except InvalidInput as error:

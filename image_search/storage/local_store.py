@@ -9,16 +9,17 @@ import itertools
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
-
-import psutil
 
 from image_search.errors import ImageNotFound, ImageStoreError
 from image_search.interfaces import OriginalsMode
 from image_search.storage.keys import check_key, is_key
 
 _TEMPORARY = "tmp"
+_ABANDONED_S = 3600.0
+"""No object takes an hour to write. By its age, and not by its writer's number: containers may share a volume."""
 # With the process's number, unique among all that write; cheaper than a random name for each object.
 _TOKEN, _NUMBERS = secrets.token_hex(4), itertools.count()
 
@@ -69,7 +70,7 @@ class LocalImageStore:
             try:
                 data = path.read_bytes()
             except (FileNotFoundError, NotADirectoryError) as error:
-                raise ImageNotFound(f"no object {key!r}") from error
+                raise ImageNotFound("there is no stored file for that id") from error
             if path.is_symlink() and hashlib.sha256(data).hexdigest() != path.name:
                 raise ImageNotFound("the original that this picture refers to has changed since it was ingested")
             return data
@@ -121,11 +122,15 @@ def _may_hold(folder: str, prefix: str) -> bool:
 
 
 def _swept(folder: Path) -> Path:
-    """The folder, without what processes left in it that are no more."""
+    """The folder, without what killed processes left in it."""
     folder.mkdir(parents=True, exist_ok=True)
     for path in folder.iterdir():
-        pid = path.name.partition("-")[0]
-        if not (pid.isdigit() and psutil.pid_exists(int(pid))):
+        try:
+            left = time.time() - path.lstat().st_mtime > _ABANDONED_S
+        except FileNotFoundError:
+            # Another process has just finished it.
+            continue
+        if left:
             path.unlink(missing_ok=True)
     return folder
 

@@ -63,7 +63,7 @@ class MinioImageStore:
         """Store the object in one request: all of it or nothing."""
         check_key(key)
         self._ensure_bucket()
-        with _translate_errors(key):
+        with _translate_errors():
             self._client.put_object(self._bucket, key, io.BytesIO(data), len(data), content_type=content_type)
 
     def put_file(self, key: str, path: Path, content_type: str, mode: OriginalsMode) -> None:
@@ -72,14 +72,14 @@ class MinioImageStore:
         if mode != "copy":
             raise ConfigError(f"ingest.originals = {mode}: only copy is possible with an S3 server")
         self._ensure_bucket()
-        with _translate_errors(key):
+        with _translate_errors():
             self._client.fput_object(self._bucket, key, str(path), content_type=content_type)
 
     def get(self, key: str) -> bytes:
         """The object's bytes. Raises ImageNotFound."""
         check_key(key)
         self._ensure_bucket()
-        with _translate_errors(key):
+        with _translate_errors():
             response = self._client.get_object(self._bucket, key)
             try:
                 return bytes(response.read())
@@ -92,7 +92,7 @@ class MinioImageStore:
         check_key(key)
         self._ensure_bucket()
         try:
-            with _translate_errors(key):
+            with _translate_errors():
                 self._client.stat_object(self._bucket, key)
         except ImageNotFound:
             return False
@@ -102,13 +102,13 @@ class MinioImageStore:
         """Remove the object; S3 answers the same for an absent one."""
         check_key(key)
         self._ensure_bucket()
-        with contextlib.suppress(ImageNotFound), _translate_errors(key):
+        with contextlib.suppress(ImageNotFound), _translate_errors():
             self._client.remove_object(self._bucket, key)
 
     def iter_keys(self, prefix: str = "") -> Iterator[str]:
         """Keys that begin with `prefix`, sorted as S3 lists them."""
         self._ensure_bucket()
-        with _translate_errors(prefix):
+        with _translate_errors():
             for item in self._client.list_objects(self._bucket, prefix=prefix, recursive=True):
                 if item.object_name is not None:
                     yield item.object_name
@@ -116,14 +116,14 @@ class MinioImageStore:
     def ping(self) -> None:
         """Return when the server answers for the bucket."""
         self._ensure_bucket()
-        with _translate_errors(""):
+        with _translate_errors():
             self._client.bucket_exists(self._bucket)
 
     def _ensure_bucket(self) -> None:
         with self._lock:
             if self._bucket_ready:
                 return
-            with _translate_errors(""):
+            with _translate_errors():
                 try:
                     there = self._client.bucket_exists(self._bucket)
                 except ValueError as error:
@@ -139,12 +139,12 @@ class MinioImageStore:
 
 
 @contextlib.contextmanager
-def _translate_errors(key: str) -> Iterator[None]:
+def _translate_errors() -> Iterator[None]:
     try:
         yield
     except S3Error as error:
         if error.code in _ABSENT:
-            raise ImageNotFound(f"no object {key!r}") from error
+            raise ImageNotFound("there is no stored file for that id") from error
         raise ImageStoreError(f"the S3 server refused: {error.code}", retryable=error.code in _RETRYABLE) from error
     except (ServerError, InvalidResponseError) as error:
         raise ImageStoreError("the S3 server gave an invalid answer", retryable=True) from error

@@ -448,14 +448,14 @@ def test_every_exception_of_the_sdk_is_translated(kind: type[Exception]) -> None
     error = kind.__new__(kind)
     if kind is minio.error.S3Error:
         error = _s3_error("AccessDenied")
-    with pytest.raises(ImageStoreError) as caught, _translate_errors(KEY):
+    with pytest.raises(ImageStoreError) as caught, _translate_errors():
         raise error
     assert caught.value.__cause__ is error
 
 
 @pytest.mark.parametrize("code", ["NoSuchKey", "NoSuchObject"])
 def test_what_is_not_there_is_not_found(code: str) -> None:
-    with pytest.raises(ImageNotFound, match=KEY), _translate_errors(KEY):
+    with pytest.raises(ImageNotFound), _translate_errors():
         raise _s3_error(code)
 
 
@@ -464,6 +464,6 @@ def test_what_is_not_there_is_not_found(code: str) -> None:
     [("SlowDown", True), ("InternalError", True), ("AccessDenied", False), ("NoSuchBucket", False)],
 )
 def test_what_may_pass_is_retryable(code: str, retryable: bool) -> None:
-    with pytest.raises(ImageStoreError, match=code) as caught, _translate_errors(KEY):
+    with pytest.raises(ImageStoreError, match=code) as caught, _translate_errors():
         raise _s3_error(code)
     assert caught.value.retryable is retryable

@@ -1,0 +1,153 @@
+"""A collection made anew beside the old one: nothing that happens meanwhile is lost or undone."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from image_search.errors import ConfigError, InvalidParameter
+from image_search.services.scanning import Source
+from image_search.types import SearchParams
+from image_search.wiring import Services
+from tests.support import draw, jpeg
+
+
+@pytest.fixture
+def library(services: Services, gallery: Path) -> Services:
+    """Fifteen pictures without a projection, and rebuilds that do not wait after the switch."""
+    services.ingest.run(Source(gallery), "default")
+    services.indexing._grace_s = 0
+    return services
+
+
+def ids_of(services: Services) -> set[str]:
+    return {record.image_id for records, _ in services.store.iterate("default") for record in records}
+
+
+def test_a_projection_changes_and_goes_back(library: Services) -> None:
+    before = ids_of(library)
+    report = library.indexing.rebuild("default", projection="random:8")
+    assert (report.dim, report.images) == (8, 15)
+    assert report.projection_id.startswith("random:8@")
+    answer = library.search.search("default", SearchParams(top_k=1), image=jpeg(draw((220, 30, 30), mark=2)))
+    assert answer.hits[0].match == "identical"
+    assert answer.hits[0].hit.score == pytest.approx(1, abs=1e-3)
+    again = library.indexing.rebuild("default", projection="none")
+    assert (again.dim, again.projection_id) == (48, "none")
+    assert ids_of(library) == before
+    assert library.store.list_collections() == ["default__3"]
+
+
+def test_a_fitted_pca_keeps_the_neighbours(library: Services, tmp_path: Path) -> None:
+    folder = tmp_path / "more"
+    folder.mkdir()
+    for mark in range(60):
+        (folder / f"{mark}.jpg").write_bytes(jpeg(draw((mark * 4, 255 - mark * 4, 90), mark=mark)))
+    library.ingest.run(Source(folder), "default")
+    query = jpeg(draw((100, 150, 90), mark=7))
+    plain = library.search.search("default", SearchParams(top_k=3), image=query)
+    library.indexing.rebuild("default", projection="pca:4")
+    projected = library.search.search("default", SearchParams(top_k=10), image=query)
+    assert plain.hits[0].hit.record.image_id in {hit.hit.record.image_id for hit in projected.hits}
+
+
+def test_too_few_pictures_for_a_pca(library: Services) -> None:
+    with pytest.raises(InvalidParameter, match="wants at least 80 pictures, the library has 15"):
+        library.indexing.rebuild("default", projection="pca:8")
+    assert library.collections.spec("default").projection_id == "none"
+
+
+@pytest.mark.parametrize("projection", ["pca:1", "random:0", "umap:3", "random:1"])
+def test_a_projection_that_is_none(library: Services, projection: str) -> None:
+    with pytest.raises(ConfigError, match="must be none, pca:N or random:N"):
+        library.indexing.rebuild("default", projection=projection)
+
+
+def test_what_was_deleted_stays_deleted(library: Services) -> None:
+    gone = min(ids_of(library))
+    library.library.delete("default", [gone])
+    library.indexing.rebuild("default", projection="random:8")
+    library.indexing.rebuild("default", projection="random:4")
+    assert gone not in ids_of(library)
+    assert len(ids_of(library)) == 14
+
+
+@pytest.mark.parametrize("start", ["none", "random:8"])
+def test_writes_in_the_moment_of_the_switch(library: Services, monkeypatch: pytest.MonkeyPatch, start: str) -> None:
+    """An insert and a delete that arrive while the switch is made wait for it and are in the new collection."""
+    if start != "none":
+        library.indexing.rebuild("default", projection=start)
+    gone = min(ids_of(library))
+    fresh = jpeg(draw((1, 2, 3), mark=9))
+    writers = [
+        threading.Thread(target=lambda: library.library.delete("default", [gone])),
+        threading.Thread(target=lambda: library.library.insert("default", fresh, source_name="new")),
+    ]
+    _when_pointing(library, monkeypatch, lambda: [writer.start() for writer in writers])
+    library.indexing.rebuild("default", projection="random:6")
+    for writer in writers:
+        writer.join()
+    names = {record.source_name for records, _ in library.store.iterate("default") for record in records}
+    assert gone not in ids_of(library)
+    assert "new" in names
+    assert len(ids_of(library)) == 15
+    assert library.collections.spec("default").dim == 6
+
+
+def test_a_picture_inserted_alone_is_rebuilt_from_its_kept_vector(library: Services) -> None:
+    outcome = library.library.insert("default", jpeg(draw((9, 99, 199), mark=4)))
+    library.indexing.rebuild("default", projection="random:8")
+    calls = library.provider.plain.calls
+    library.indexing.rebuild("default", projection="random:7")
+    assert library.provider.plain.calls == calls, "nothing was embedded again"
+    (vector,) = library.store.get_embeddings("default", [outcome.record.image_id]).values()
+    assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-3)
+
+
+def test_a_stopped_rebuild_leaves_the_old_collection(library: Services) -> None:
+    stop = threading.Event()
+    stop.set()
+    report = library.indexing.rebuild("default", projection="random:8", stop=stop)
+    assert report.cancelled
+    assert library.collections.spec("default").projection_id == "none"
+    assert library.store.list_collections() == ["default__1"]
+
+
+def test_what_a_killed_rebuild_left_is_removed(library: Services) -> None:
+    left = library.collections.create_beside("default", library.collections.new_spec("none"))
+    library.store.upsert(left, *next(library.store.iterate("default")))
+    library.indexing.rebuild("default", projection="random:8")
+    assert library.store.list_collections() == ["default__2"]
+    assert library.collections.spec("default").dim == 8
+
+
+def test_a_bulk_run_follows_a_rebuild(library: Services, tmp_path: Path) -> None:
+    folder = tmp_path / "more"
+    folder.mkdir()
+    for mark in range(200):
+        (folder / f"{mark:03d}.jpg").write_bytes(jpeg(draw((mark, 255 - mark, 90), mark=mark)))
+    rebuilt = threading.Event()
+
+    def rebuild_once(_progress: object) -> None:
+        if not rebuilt.is_set():
+            rebuilt.set()
+            library.indexing.rebuild("default", projection="random:8")
+
+    report = library.ingest.run(Source(folder), "default", on_progress=rebuild_once)
+    assert report.added == 200
+    assert library.collections.spec("default").dim == 8
+    assert len(ids_of(library)) == 215
+
+
+def _when_pointing(services: Services, monkeypatch: pytest.MonkeyPatch, action: Callable[[], object]) -> None:
+    real = services.store.point
+
+    def point(alias: str, name: str) -> None:
+        action()
+        real(alias, name)
+
+    monkeypatch.setattr(services.store, "point", point)
