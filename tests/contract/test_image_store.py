@@ -76,7 +76,7 @@ def test_it_is_an_image_store(store: ImageStore) -> None:
 
 def test_a_fresh_store_is_empty_before_anything_was_written(store: ImageStore) -> None:
     assert not store.exists(KEY)
-    with pytest.raises(ImageNotFound, match=KEY):
+    with pytest.raises(ImageNotFound, match="no stored file"):
         store.get(KEY)
     store.delete(KEY)
     assert list(store.iter_keys()) == []
@@ -335,7 +335,9 @@ def test_what_a_killed_process_left_is_no_object_and_is_gone_after_the_next_star
     key, path = hashed(tmp_path)
     arguments = [sys.executable, "-c", KILLED, str(tmp_path / "store"), key, str(path)]
     assert subprocess.run(arguments, capture_output=True, timeout=30).returncode == -9
-    assert len([p for p in (tmp_path / "store").rglob("*") if p.is_file()]) == 1
+    (left,) = [p for p in (tmp_path / "store").rglob("*") if p.is_file()]
+    # A young one may be another process's, at work.
+    os.utime(left, (0, 0))
     store = LocalImageStore(tmp_path / "store")
     assert list(store.iter_keys()) == []
     assert not store.exists(key)
