@@ -4,6 +4,7 @@ HOST ?= 127.0.0.1
 PORT ?= 5000
 VENV := .venv
 BIN := $(VENV)/bin
+TSC := tests/web/node_modules/.bin/tsc
 COMMAND := $(BIN)/image-search $(if $(DATA_DIR),--data-dir "$(DATA_DIR)")
 
 .PHONY: setup run test resolve check bench clean
@@ -28,10 +29,14 @@ check: $(VENV)/.dev  ## lint, types, the page's modules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	@if command -v node >/dev/null; then node --test tests/web/*.test.mjs; \
+	@if command -v node >/dev/null; then node --test --test-reporter=spec tests/web/*.test.mjs; \
 	else echo "node is missing: the page's modules are not tested (apt-get install nodejs)"; fi
-	@if command -v npm >/dev/null; then npm --prefix tests/web ci --silent --no-audit --no-fund && tests/web/node_modules/.bin/tsc -p tests/web/tsconfig.json; \
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(TSC) && $(TSC) -p tests/web/tsconfig.json; \
 	else echo "npm is missing: the page's types are not checked (apt-get install npm)"; fi
+
+$(TSC): tests/web/package-lock.json
+	npm --prefix tests/web ci --no-audit --no-fund
+	@touch $@
 
 test: check $(if $(CI),resolve)  ## everything: checks, then all tests with branch coverage
 	$(BIN)/pytest --cov --cov-report=term:skip-covered
