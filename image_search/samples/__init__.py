@@ -15,6 +15,7 @@ from PIL import Image
 
 from image_search.errors import InvalidParameter
 from image_search.samples.canvas import Drawing, Picture
+from image_search.samples.creatures import CREATURES
 from image_search.samples.nature import NATURE
 from image_search.samples.patterns import PATTERNS
 from image_search.samples.scenes import SCENES
@@ -22,7 +23,7 @@ from image_search.samples.things import THINGS
 
 __all__ = ["KINDS", "draw_samples"]
 
-KINDS: dict[str, Drawing] = {**NATURE, **THINGS, **SCENES, **PATTERNS}
+KINDS: dict[str, Drawing] = {**NATURE, **CREATURES, **THINGS, **SCENES, **PATTERNS}
 METADATA_FILENAME = "metadata.jsonl"
 # Raised whenever a drawing changes, so that folders drawn by an older version are drawn again.
 EDITION = 1
