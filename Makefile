@@ -1,7 +1,5 @@
 # Two commands matter: `make run` and `make test`.
 PYTHON ?= python3
-HOST ?= 127.0.0.1
-PORT ?= 5000
 VENV := .venv
 BIN := $(VENV)/bin
 TSC := tests/web/node_modules/.bin/tsc
@@ -23,7 +21,7 @@ $(VENV)/.dev: $(VENV)/.product requirements-dev.txt
 	@touch $@
 
 run: setup  ## page and API on http://HOST:PORT; IMAGES=folder ingests it first, else sample pictures
-	$(COMMAND) serve --host "$(HOST)" --port "$(PORT)" $(if $(IMAGES),--images "$(IMAGES)",--samples)
+	$(COMMAND) serve $(if $(HOST),--host "$(HOST)") $(if $(PORT),--port "$(PORT)") $(if $(IMAGES),--images "$(IMAGES)",--samples)
 
 check: $(VENV)/.dev  ## lint, types, the page's modules
 	$(BIN)/ruff check .

@@ -15,7 +15,8 @@ from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from image_search.errors import ConfigError
+from image_search.errors import ConfigError, InvalidParameter
+from image_search.names import check_collection_name, parse_projection
 from image_search.types import DEFAULT_COLLECTION, IndexKind
 
 ENV_PREFIX = "IMAGE_SEARCH_"
@@ -48,8 +49,8 @@ class EmbeddingSettings:
     )
     projection: str = _setting(
         "none",
-        "Projection a new library is made with: none, or random:N. (pca:N must be fitted on pictures first: "
-        "`image-search index --fit pca:N`.)",
+        "Projection of a new library: none, random:N, or pca:N (begins with none, and is fitted at the end of the "
+        "first ingest that brings it 10 N pictures).",
     )
     threads: int = _setting(0, "Threads of the network; 0 = one for each core.")
     batch_size: int = _setting(16, "Pictures in one run of the network during a bulk run.")
@@ -401,7 +402,10 @@ def _check_together(settings: Settings) -> None:
         raise ConfigError("storage.backend = minio needs storage.endpoint, access_key and secret_key")
     if settings.storage.backend == "minio" and settings.ingest.originals != "copy":
         raise ConfigError(f"ingest.originals = {settings.ingest.originals}: only copy is possible with an S3 server")
-    if not re.fullmatch(r"[A-Za-z](?:[A-Za-z0-9]|_(?!_)){0,62}", settings.library.collection):
-        raise ConfigError(f"library.collection = {settings.library.collection!r}: letters, digits and single _ only")
+    try:
+        check_collection_name(settings.library.collection)
+        parse_projection(settings.embedding.projection)
+    except InvalidParameter as error:
+        raise ConfigError(f"{'library' if error.field == 'collection' else 'embedding'}.{error}") from error
     if "*" in settings.http_server.cors_origins:
         raise ConfigError("http_server.cors_origins: name the origins; * is never accepted")

@@ -16,7 +16,8 @@
     └─ BackendError             .retryable: the same call may succeed later
        ├─ VectorStoreError · ImageStoreError · EmbedderError · FetchError
 
-Exceptions carry data, not status codes: HTTP statuses are a table in `api/problems.py`, exit codes one in `cli.py`.
+Exceptions carry data, not status codes: HTTP statuses are a table in `api/problems.py`, exit
+codes one in `cli/context.py`.
 """
 
 from __future__ import annotations

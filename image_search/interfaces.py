@@ -106,8 +106,13 @@ class VectorArchive(Protocol):
         """Keep (n, raw_dim) raw vectors, all or none. Raises ImageStoreError."""
         ...
 
-    def iterate(self, batch_size: int = 1024) -> Iterator[tuple[list[ImageRecord], FloatArray]]:
-        """Every kept vector in batches, also of pictures deleted since; one may come twice."""
+    def iterate(
+        self, batch_size: int = 1024, *, since_s: float = 0.0
+    ) -> Iterator[tuple[list[ImageRecord], FloatArray]]:
+        """Every kept vector in batches, also of pictures deleted since; one may come twice.
+
+        With `since_s` (Unix time) at least those that were kept since then.
+        """
         ...
 
     def compact(self) -> None:
@@ -115,7 +120,11 @@ class VectorArchive(Protocol):
         ...
 
     def adopt(self, path: Path) -> None:
-        """Take over a shard file of raw vectors."""
+        """Take over a shard file of raw vectors. Raises ImageStoreError."""
+        ...
+
+    def has_adopted(self, stem: str) -> bool:
+        """Whether a shard file of that name (without its suffix) was taken over."""
         ...
 
 

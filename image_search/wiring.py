@@ -15,7 +15,7 @@ from image_search.config import Settings, parse_index_params
 from image_search.errors import ImageStoreError
 from image_search.interfaces import EmbedderProvider, ImageStore, ShardFiles, VectorArchive, VectorStore
 from image_search.machine import available_cores
-from image_search.services.collections import Collections, wanted_pca
+from image_search.services.collections import Collections
 from image_search.services.evaluate import EvaluationService
 from image_search.services.gate import SwitchGate
 from image_search.services.indexing import IndexingService
@@ -53,7 +53,6 @@ class Services:
     @cached_property
     def collections(self) -> Collections:
         """Collections by the names that people use."""
-        wanted_pca(self.settings.embedding.projection)
         return Collections(
             self.store,
             self.provider,
@@ -98,12 +97,25 @@ class Services:
     @cached_property
     def stages(self) -> StagesService:
         """Pictures and vectors into shards."""
-        return StagesService(self.images, self.shards, self.preparer, threads=self._threads)
+        return StagesService(
+            self.images,
+            self.shards,
+            self.preparer,
+            originals=self.settings.ingest.originals,
+            threads=self._threads,
+        )
 
     @cached_property
     def transfer(self) -> TransferService:
         """Collections to and from files."""
-        return TransferService(self.collections, self.images, self.shards, self.archive_for, self.preparer)
+        return TransferService(
+            self.collections,
+            self.images,
+            self.shards,
+            self.archive_for,
+            self.preparer,
+            originals=self.settings.ingest.originals,
+        )
 
     @cached_property
     def evaluation(self) -> EvaluationService:

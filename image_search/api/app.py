@@ -37,6 +37,8 @@ def create_app(settings: Settings, services: Services) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["settings"] = settings
     app.extensions["services"] = services
+    # Made now, by one thread: cached_property has no lock, and two of a service would be two sets of locks.
+    _ = (services.search, services.library, services.indexing, services.jobs, services.runner)
     app.extensions["keys"] = load_keys(settings)
     for resource in (search, insert, images, indexing, status):
         app.register_blueprint(resource.blueprint)

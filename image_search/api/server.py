@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import shutil
+import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -25,16 +26,21 @@ from image_search.wiring import Services, build_services
 _log = logging.getLogger(__name__)
 
 
-def run_server(settings: Settings, say: Callable[[str], None]) -> None:
-    """Serve until a signal ends it. Raises ConfigError where no model is configured or the port is taken."""
+def run_server(settings: Settings, say: Callable[[str], None], on_ready: Callable[[dict[str, str]], None]) -> None:
+    """Serve until a signal ends it; `on_ready` hears the address and where the admin key is kept.
+
+    Raises ConfigError where no model is configured or the port is taken.
+    """
     http = settings.http_server
     find_model(settings.embedding.model, settings.model_cache_dir)
     _check_port(http.host, http.port)
     keys = load_keys(settings)
-    address = f"http://{'127.0.0.1' if http.host in ('0.0.0.0', '') else http.host}:{http.port}"  # noqa: S104
+    shown = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(http.host, http.host)  # noqa: S104
+    ready = {"address": f"http://{_bracketed(shown)}:{http.port}"}
     if keys.admin_key_file is not None:
+        ready["admin_key_file"] = str(keys.admin_key_file)
         say(f"The admin key is in {keys.admin_key_file}")
-    _Server(settings, address, say).run()
+    _Server(settings, ready["address"], lambda: on_ready(ready)).run()
 
 
 def prepare_library(
@@ -50,24 +56,28 @@ def prepare_library(
     command += [part for key, value in overrides.items() for part in ("--set", f"{key}={value}")]
     if images is not None:
         _run([*command, "ingest", str(images)])
-    elif samples and not Path(settings.milvus_uri).exists() and "://" not in settings.milvus_uri:
-        with tempfile.TemporaryDirectory(prefix="image-search-samples-") as folder:
-            _run([*command, "samples", folder])
-            _run([*command, "ingest", folder])
+        return
+    # The drawings lie in the data folder until they are all in: if it exists, an earlier start did not get that far.
+    drawn = settings.data_dir / "samples"
+    new = "://" not in settings.milvus_uri and not Path(settings.milvus_uri).exists()
+    if samples and (new or drawn.is_dir()):
+        _run([*command, "samples", str(drawn)])
+        _run([*command, "ingest", str(drawn), "--originals", "copy"])
+        shutil.rmtree(drawn)
 
 
 class _Server(BaseApplication):  # type: ignore[misc]
     """gunicorn with threads; everything is opened in the worker, after the fork."""
 
-    def __init__(self, settings: Settings, address: str, say: Callable[[str], None]) -> None:
-        self._settings, self._address, self._say = settings, address, say
+    def __init__(self, settings: Settings, address: str, on_ready: Callable[[], None]) -> None:
+        self._settings, self._address, self._on_ready = settings, address, on_ready
         self._services: Services | None = None
         super().__init__()
 
     def load_config(self) -> None:
         http = self._settings.http_server
         values: dict[str, Any] = {
-            "bind": f"{http.host}:{http.port}",
+            "bind": f"{_bracketed(http.host)}:{http.port}",
             "workers": http.workers,
             "worker_class": "gthread",
             "threads": http.threads,
@@ -77,7 +87,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
             "control_socket_disable": True,
             "worker_tmp_dir": "/dev/shm" if Path("/dev/shm").is_dir() else None,  # noqa: S108
             "loglevel": "warning",
-            "when_ready": lambda _server: self._say(f"Serving on {self._address}"),
+            "when_ready": lambda _server: self._on_ready(),
             "worker_exit": lambda _server, _worker: self._close(),
         }
         for key, value in values.items():
@@ -109,9 +119,24 @@ class _Server(BaseApplication):  # type: ignore[misc]
 
 def _run(command: list[str]) -> None:
     # The command is our own program with the arguments of this very call.
-    if (code := subprocess.run(command, stdout=sys.stderr, check=False).returncode) != 0:  # noqa: S603
+    with subprocess.Popen(command, stdout=sys.stderr) as child:  # noqa: S603
+        # A Ctrl-C of the terminal reaches the child too, which ends cleanly; SIGTERM comes to us alone.
+        before = {
+            signal.SIGINT: signal.signal(signal.SIGINT, lambda _number, _frame: None),
+            signal.SIGTERM: signal.signal(signal.SIGTERM, lambda number, _frame: child.send_signal(number)),
+        }
+        try:
+            code = child.wait()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+    if code != 0:
         # It has said why on stderr.
-        raise SystemExit(code)
+        raise SystemExit(code if code > 0 else 1)
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def _check_port(host: str, port: int) -> None:

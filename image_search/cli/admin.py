@@ -18,9 +18,14 @@ from image_search.config import load_settings
 @click.option("--port", type=click.IntRange(0, 65_535), help="Port to listen on (http_server.port).")
 @click.option("--images", type=click.Path(path_type=Path), metavar="FOLDER", help="Ingest this folder first.")
 @click.option("--samples", is_flag=True, help="If there is no library yet, make one of drawn sample pictures first.")
+@json_option
 @pass_context
-def serve(context: CliContext, host: str | None, port: int | None, images: Path | None, samples: bool) -> None:
+def serve(
+    context: CliContext, host: str | None, port: int | None, images: Path | None, samples: bool, as_json: bool
+) -> None:
     """Serve the page and the HTTP interface.
+
+    With --json one document on stdout says the address, once requests are taken.
 
     \b
     Examples:
@@ -34,7 +39,11 @@ def serve(context: CliContext, host: str | None, port: int | None, images: Path 
     overrides = {**context.overrides, **{key: value for key, value in flags.items() if value is not None}}
     settings = load_settings(context.config_file, overrides=overrides)
     prepare_library(settings, context.config_file, overrides, images=images, samples=samples)
-    run_server(settings, say)
+
+    def on_ready(ready: dict[str, str]) -> None:
+        emit(ready, as_json=as_json, text=lambda: say(f"Serving on {ready['address']}"))
+
+    run_server(settings, say, on_ready)
 
 
 @click.group()

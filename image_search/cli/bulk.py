@@ -194,6 +194,7 @@ def embed(context: CliContext, pictures: Path | None, output: Path | None, as_js
             pictures or services.staged_pictures,
             output or services.staged_vectors,
             services.provider.get("none"),
+            services.archive_for(services.provider.model_id),
             batch_size=services.batch_size,
             on_progress=on_progress,
             stop=stop,
@@ -256,8 +257,8 @@ def index(
             paths = shard_files(services.staged_vectors)
         report = None
         if paths:
-            report = services.indexing.add_shards(name, paths, on_progress=on_progress)
-        if rebuild or not paths:
+            report = services.indexing.add_shards(name, paths, on_progress=on_progress, stop=stop)
+        if (rebuild or not paths) and not stop.is_set():
             report = services.indexing.rebuild(
                 name,
                 projection=fit or projection,
@@ -339,7 +340,11 @@ def evaluate(context: CliContext, folder: Path, exclude: tuple[str, ...], as_jso
     Example:
       image-search evaluate caltech --exclude BACKGROUND_Google
     """
-    with context.services(bulk=True) as services, stop_on_signals() as stop, progress_bar() as on_progress:
+    with (
+        context.services(bulk=True, temporary=True) as services,
+        stop_on_signals() as stop,
+        progress_bar() as on_progress,
+    ):
         report = services.evaluation.run(folder, exclude=exclude, on_progress=on_progress, stop=stop)
 
     def text() -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
@@ -41,15 +43,23 @@ class CliContext:
         return load_settings(self.config_file, overrides=self.overrides)
 
     @contextmanager
-    def services(self, *, bulk: bool = False) -> Iterator[Services]:
-        """Services over the configured stores, closed at the end; `bulk` = tuned for many pictures."""
+    def services(self, *, bulk: bool = False, temporary: bool = False) -> Iterator[Services]:
+        """Services over the configured stores, closed at the end; `bulk` = tuned for many pictures, `temporary` = with
+        a data folder that is empty now and gone at the end."""
         from image_search.wiring import build_services
 
-        services = build_services(self.settings, bulk=bulk)
-        try:
+        with contextlib.ExitStack() as stack:
+            settings = self.settings
+            if temporary:
+                folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="image-search-"))
+                settings = replace(
+                    settings,
+                    library=replace(settings.library, data_dir=folder),
+                    embedding=replace(settings.embedding, cache_dir=str(settings.model_cache_dir)),
+                )
+            services = build_services(settings, bulk=bulk)
+            stack.callback(services.close)
             yield services
-        finally:
-            services.close()
 
 
 pass_context = click.make_pass_decorator(CliContext)
@@ -72,6 +82,8 @@ def emit(result: Any, *, as_json: bool, text: Callable[[], None]) -> None:
     if as_json:
         data = asdict(result) if is_dataclass(result) and not isinstance(result, type) else result
         click.echo(json.dumps(data, ensure_ascii=False, indent=2, default=str))
+        # A pipe would keep the document back until a command that goes on (serve) ends.
+        sys.stdout.flush()
     else:
         text()
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import shutil
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -114,8 +115,13 @@ class VectorArchive:
         self.folder.mkdir(parents=True, exist_ok=True)
         write_vector_shard(self.folder / name, self._info(raw.shape[1], len(raw)), [(records, raw)])
 
-    def iterate(self, batch_size: int = 1024) -> Iterator[tuple[list[ImageRecord], FloatArray]]:
-        """Every kept vector, also of pictures deleted since; one that was kept twice comes twice."""
+    def iterate(
+        self, batch_size: int = 1024, *, since_s: float = 0.0
+    ) -> Iterator[tuple[list[ImageRecord], FloatArray]]:
+        """Every kept vector, also of pictures deleted since; one that was kept twice comes twice.
+
+        With `since_s` (Unix time) only of shards written since then.
+        """
         read: set[Path] = set()
         vanished = True
         while vanished:
@@ -126,8 +132,10 @@ class VectorArchive:
                     continue
                 read.add(path)
                 try:
+                    if path.stat().st_mtime < since_s:
+                        continue
                     yield from read_vector_shard(path, batch_size)
-                except DatasetFormatError:
+                except (DatasetFormatError, FileNotFoundError):
                     if path.exists():
                         raise
                     vanished = True
@@ -148,9 +156,26 @@ class VectorArchive:
             self._join(parts)
 
     def adopt(self, path: Path) -> None:
-        """Move a shard of raw vectors into the archive."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        path.replace(self.folder / f"shard-{uuid.uuid4().hex}.h5")
+        """Move a shard of raw vectors into the archive. Raises ImageStoreError."""
+        target = self.folder / f"adopted-{path.stem}-{uuid.uuid4().hex}.h5"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            try:
+                path.replace(target)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                # Another file system: whole under its name or not at all, as every shard.
+                temporary = target.with_suffix(_TEMPORARY_SUFFIX)
+                shutil.copyfile(path, temporary)
+                temporary.replace(target)
+                path.unlink()
+        except OSError as error:
+            raise ImageStoreError(f"shard {path.name} cannot be moved into the library: {error.strerror}") from error
+
+    def has_adopted(self, stem: str) -> bool:
+        """Whether a shard of that name (without its suffix) was adopted."""
+        return any(self.folder.glob(f"adopted-{stem}-*.h5"))
 
     def shards(self) -> list[Path]:
         """The shards' files, sorted."""

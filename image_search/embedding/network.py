@@ -51,11 +51,6 @@ class Network:
         """Length of an output row."""
         return self._spec.dim
 
-    @property
-    def device(self) -> str:
-        """Where it runs, in onnxruntime's words."""
-        return str(self._session.get_providers()[0])
-
     def run(self, tensors: FloatArray) -> FloatArray:
         """(n, dim) outputs of (n, 3, H, W) inputs; what the network pools to (n, dim, 1, 1) is flattened."""
         if self._fixed_batch is not None and len(tensors) > 1:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-import re
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,22 +17,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from image_search.errors import ConfigError, EmbedderError, InvalidParameter, ModelMismatch
+from image_search.errors import EmbedderError, InvalidParameter, ModelMismatch
 from image_search.interfaces import FloatArray
 
 NO_PROJECTION = "none"
 VECTORS_PER_DIMENSION = 10
 """A PCA fitted on fewer than ten vectors per output dimension follows their noise."""
-
-
-def parse_projection(text: str) -> tuple[Literal["none", "pca", "random"], int]:
-    """("pca", 256) from "pca:256"; ("none", 0) from "none". Raises ConfigError."""
-    match = re.fullmatch(r"(pca|random):([1-9][0-9]{0,4})", text)
-    if match:
-        return ("pca" if match[1] == "pca" else "random"), int(match[2])
-    if text == NO_PROJECTION:
-        return "none", 0
-    raise ConfigError(f"projection {text!r}: must be none, pca:N or random:N")
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from image_search.errors import CollectionExists, CollectionNotFound, ConfigError, InvalidParameter, ModelMismatch
+from image_search.errors import CollectionExists, CollectionNotFound, ModelMismatch
 from image_search.interfaces import Embedder, EmbedderProvider, VectorStore
+from image_search.names import check_collection_name, parse_projection
 from image_search.services.gate import SwitchGate
 from image_search.types import CollectionSpec, IndexSpec
 
 T = TypeVar("T")
-_NAME = re.compile(r"[A-Za-z](?:[A-Za-z0-9]|_(?!_)){0,62}")
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Collections:
 
     def exists(self, name: str) -> bool:
         """Whether there is such a collection."""
-        return check_name(name) in self.store.aliases()
+        return check_collection_name(name) in self.store.aliases()
 
     def spec(self, name: str) -> CollectionSpec:
         """What it was made for. Raises CollectionNotFound that says which there are."""
@@ -67,7 +67,7 @@ class Collections:
 
     def _find(self, name: str) -> tuple[str, CollectionSpec]:
         try:
-            physical = self.store.resolve(check_name(name))
+            physical = self.store.resolve(check_collection_name(name))
             return physical, self.store.describe_collection(physical)
         except CollectionNotFound as error:
             known = ", ".join(self.names()) or "none yet: ingest some pictures first"
@@ -75,6 +75,9 @@ class Collections:
 
     def open(self, name: str) -> OpenCollection:
         """The collection with its embedder. Raises CollectionNotFound, ModelMismatch."""
+        return self._open(name, raw=False)
+
+    def _open(self, name: str, *, raw: bool) -> OpenCollection:
         physical, spec = self._find(name)
         model_id = self.provider.model_id
         if spec.model_id != model_id:
@@ -82,19 +85,26 @@ class Collections:
                 f"collection {name!r} was built with model {spec.model_id}, and {model_id} is configured: their "
                 "vectors cannot be compared. Configure that model (embedding.model), or name another collection"
             )
-        embedder = self.provider.get(spec.projection_id)
-        if embedder.dim != spec.dim:
+        embedder = self.provider.get("none" if raw else spec.projection_id)
+        if not raw and embedder.dim != spec.dim:
             raise ModelMismatch(
                 f"collection {name!r} holds vectors of {spec.dim} numbers; its model and projection give {embedder.dim}"
             )
         return OpenCollection(name, physical, spec, embedder)
 
+    def open_raw(self, name: str) -> OpenCollection:
+        """The collection with the embedder of raw vectors, also where its projection's artefact is lost.
+
+        Raises CollectionNotFound, ModelMismatch.
+        """
+        return self._open(name, raw=True)
+
     def open_or_create(self, name: str) -> OpenCollection:
         """The collection, made for the configured model where there is none yet."""
         with self._lock:
             if not self.exists(name):
-                kind, _, dim = self.projection.partition(":")
-                projection_id = self.provider.make_random(int(dim)) if kind == "random" else "none"
+                wanted = parse_projection(self.projection)
+                projection_id = self.provider.make_random(wanted.dim) if wanted.kind == "random" else "none"
                 self.create(name, self.new_spec(projection_id))
         return self.open(name)
 
@@ -139,7 +149,7 @@ class Collections:
 
     def create_beside(self, name: str, spec: CollectionSpec) -> str:
         """Make an empty collection that a later `point` can put in the place of `name`; returns its own name."""
-        own = re.compile(re.escape(check_name(name)) + r"__(\d+)")
+        own = re.compile(re.escape(check_collection_name(name)) + r"__(\d+)")
         taken = [int(m[1]) for m in map(own.fullmatch, self.store.list_collections()) if m]
         physical = f"{name}__{max(taken, default=0) + 1}"
         self.store.create_collection(physical, spec)
@@ -147,23 +157,6 @@ class Collections:
 
     def leftovers(self, name: str) -> list[str]:
         """Collections of a rebuild that did not come to its end."""
-        own = re.compile(re.escape(check_name(name)) + r"__\d+")
+        own = re.compile(re.escape(check_collection_name(name)) + r"__\d+")
         used = set(self.store.aliases().values())
         return [c for c in self.store.list_collections() if own.fullmatch(c) and c not in used]
-
-
-def check_name(name: str) -> str:
-    """The name itself. Raises InvalidParameter."""
-    if not _NAME.fullmatch(name):
-        raise InvalidParameter(
-            "collection", f"{name[:80]!r}: must begin with a letter; letters, digits and single _; at most 63"
-        )
-    return name
-
-
-def wanted_pca(projection: str) -> int | None:
-    """N of a configured pca:N, else None. Raises ConfigError for what is no projection."""
-    match = re.fullmatch(r"none|(pca|random):([1-9][0-9]{0,4})", projection)
-    if not match or match[2] == "1":
-        raise ConfigError(f"projection {projection!r}: must be none, pca:N or random:N, with N at least 2")
-    return int(match[2]) if match[1] == "pca" else None

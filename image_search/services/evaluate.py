@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Collection
@@ -15,7 +16,8 @@ from image_search.errors import InvalidInput
 from image_search.evaluation import exact_neighbours, recall_at_k, retrieval_quality
 from image_search.fingerprint import content_hash
 from image_search.interfaces import FloatArray
-from image_search.services.collections import Collections, wanted_pca
+from image_search.names import parse_projection
+from image_search.services.collections import Collections
 from image_search.services.preparing import Preparer
 from image_search.services.progress import Progress, ProgressListener, no_progress
 from image_search.services.scanning import Candidate, Source
@@ -142,11 +144,10 @@ class EvaluationService:
         return good, ids, raw, failed
 
     def _projection_id(self, raw: FloatArray) -> str:
-        provider, wanted = self._collections.provider, self._collections.projection
-        pca_dim = wanted_pca(wanted)
-        if pca_dim is not None:
-            return provider.fit_pca([raw], pca_dim)
-        return provider.make_random(int(wanted.split(":")[1])) if ":" in wanted else "none"
+        provider, wanted = self._collections.provider, parse_projection(self._collections.projection)
+        if wanted.kind == "pca":
+            return provider.fit_pca([raw], wanted.dim)
+        return provider.make_random(wanted.dim) if wanted.kind == "random" else "none"
 
     def _recall(
         self, projection_id: str, ids: list[str], embeddings: FloatArray, on_progress: ProgressListener
@@ -159,7 +160,7 @@ class EvaluationService:
         gallery = embeddings[unique]
         row_of = {ids[row]: place for place, row in enumerate(unique)}
         spec = self._collections.new_spec(projection_id)
-        name = self._collections.create_beside("evaluation", spec)
+        name = self._collections.create_beside(f"evaluation{os.getpid()}", spec)
         try:
             for start in range(0, len(unique), 1024):
                 records = [ImageRecord(ids[r], original_key(ids[r]), (0, 0)) for r in unique[start : start + 1024]]

@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from image_search.errors import ImageNotFound, InvalidParameter, ModelMismatch
+from image_search.errors import InvalidParameter, ModelMismatch
 from image_search.interfaces import Embedder, FloatArray, ImageStore, ShardFiles, VectorArchive
-from image_search.services.collections import Collections, OpenCollection, wanted_pca
+from image_search.names import parse_projection
+from image_search.records import merge_records
+from image_search.services.collections import Collections, OpenCollection
 from image_search.services.preparing import Preparer
 from image_search.services.progress import Progress, ProgressListener, no_progress
-from image_search.storage.keys import original_key, vector_key
+from image_search.services.raw_vectors import RawVectors
 from image_search.types import CollectionSpec, ImageRecord, IndexSpec
 
 BATCH = 1024
@@ -44,6 +44,10 @@ class IndexReport:
     cancelled: bool = False
 
 
+class _StoppedError(Exception):
+    """The caller's `stop` was set."""
+
+
 class IndexingService:
     """Rebuilds collections of one library."""
 
@@ -58,41 +62,64 @@ class IndexingService:
         switch_grace_s: float = 1.0,
     ) -> None:
         """`switch_grace_s`: how long after the switch the old collection stays, for searches that still read it."""
-        self._collections, self._images, self._archive_for = collections, images, archive_for
-        self._shards, self._preparer, self._grace_s = shards, preparer, switch_grace_s
+        self._collections, self._archive_for, self._shards, self._grace_s = (
+            collections,
+            archive_for,
+            shards,
+            switch_grace_s,
+        )
+        self._raw = RawVectors(collections.store, images, archive_for, preparer)
 
     def add_shards(
-        self, collection: str, paths: Sequence[Path], *, on_progress: ProgressListener = no_progress
+        self,
+        collection: str,
+        paths: Sequence[Path],
+        *,
+        on_progress: ProgressListener = no_progress,
+        stop: threading.Event | None = None,
     ) -> IndexReport:
-        """Upsert the raw vectors of shard files, each of which then moves into the archive.
+        """Add the raw vectors of shard files, each of which then moves into the archive.
+
+        Setting `stop` ends it between batches; what was added stays, and the next run goes on.
 
         Raises DatasetFormatError, ModelMismatch (before anything of that shard is written).
         """
         started = time.perf_counter()
         opened = self._collections.open_or_create(collection)
+        raw_dim = opened.embedder.raw_dim
         infos = [self._shards.describe_vector_shard(path) for path in paths]
         for path, info in zip(paths, infos, strict=True):
-            if info.model_id != opened.spec.model_id or info.projection_id != "none":
+            if (info.model_id, info.projection_id, info.dim) != (opened.spec.model_id, "none", raw_dim):
                 raise ModelMismatch(
-                    f"{path.name}: vectors of {info.model_id} ({info.projection_id}); collection {collection!r} takes "
-                    f"raw vectors of {opened.spec.model_id}"
+                    f"{path.name}: {info.dim} numbers of {info.model_id} ({info.projection_id}); collection "
+                    f"{collection!r} takes raw vectors of {opened.spec.model_id}, {raw_dim} numbers each"
                 )
-        total, done = sum(info.count for info in infos), 0
+        total, done, added = sum(info.count for info in infos), 0, 0
         archive = self._archive_for(opened.spec.model_id)
-        store = self._collections.store
         for path in paths:
             for records, raw in self._shards.read_vector_shard(path, BATCH):
-                self._collections.write(
-                    collection,
-                    lambda now, records=records, raw=raw: store.upsert(  # type: ignore[misc]
-                        now.physical, records, now.embedder.project(raw)
-                    ),
-                )
+                if stop is not None and stop.is_set():
+                    return self._report(collection, started, added=added, cancelled=True)
+                added += self._collections.write(collection, lambda now, r=records, v=raw: self._add(now, r, v))  # type: ignore[misc]
                 done += len(records)
                 on_progress(Progress("indexing", done, total))
             archive.adopt(path)
+        store = self._collections.store
         store.build_index(store.resolve(collection))
-        return self._report(collection, started, added=done)
+        return self._report(collection, started, added=added)
+
+    def _add(self, now: OpenCollection, records: Sequence[ImageRecord], raw: FloatArray) -> int:
+        """Upsert what is new, let what is there learn further names and words; returns how many were new."""
+        store = self._collections.store
+        known = store.get(now.physical, [record.image_id for record in records])
+        rows = [row for row, record in enumerate(records) if record.image_id not in known]
+        if rows:
+            store.upsert(now.physical, [records[row] for row in rows], now.embedder.project(raw[rows]))
+        merged = [merge_records(known[r.image_id], r) for r in records if r.image_id in known]
+        changed = [record for record in merged if record != known[record.image_id]]
+        if changed:
+            store.update(now.physical, changed)
+        return len(rows)
 
     def rebuild(
         self,
@@ -106,15 +133,31 @@ class IndexingService:
         """Make the collection anew with `projection` (none, pca:N fitted now, random:N; None = the one it has) and
         `index` (None = the one it has), from kept vectors; search and insert go on meanwhile.
 
-        Setting `stop` ends it before the switch: the old collection stays. Raises InvalidParameter, CollectionNotFound.
+        Setting `stop` ends it before the switch: the old collection stays. Raises InvalidParameter, CollectionNotFound,
+        Conflict (another rebuild runs).
         """
+        if projection is not None:
+            parse_projection(projection)
+        with self._collections.gate.rebuilding():
+            try:
+                return self._rebuild(collection, projection, index, on_progress, stop or threading.Event())
+            except _StoppedError:
+                return self._report(collection, time.perf_counter(), cancelled=True)
+
+    def _rebuild(
+        self,
+        collection: str,
+        projection: str | None,
+        index: IndexSpec | None,
+        on_progress: ProgressListener,
+        stop: threading.Event,
+    ) -> IndexReport:
         started = time.perf_counter()
-        stop = stop or threading.Event()
         store = self._collections.store
-        opened = self._collections.open(collection)
+        opened = self._collections.open_raw(collection)
         for leftover in self._collections.leftovers(collection):
             store.drop_collection(leftover)
-        projection_id = self._projection_id(opened, projection, on_progress)
+        projection_id = self._projection_id(opened, projection, on_progress, stop)
         spec = self._collections.new_spec(projection_id, index or opened.spec.index)
         embedder = self._collections.provider.get(projection_id)
         since_ms = _now_ms()
@@ -123,8 +166,7 @@ class IndexingService:
             total, done = store.count(opened.physical), 0
             for records, vectors in self._converted(opened, spec, embedder):
                 if stop.is_set():
-                    store.drop_collection(fresh)
-                    return self._report(collection, started, cancelled=True)
+                    raise _StoppedError
                 store.upsert(fresh, records, vectors)
                 done += len(records)
                 on_progress(Progress("rebuilding", min(done, total), total))
@@ -157,11 +199,10 @@ class IndexingService:
         A new library cannot begin with a PCA; this brings it there once there is enough to fit it on.
         """
         wanted = self._collections.projection
-        pca_dim = wanted_pca(wanted)
-        spec = self._collections.spec(collection)
-        if pca_dim is None or spec.projection_id != "none":
+        kind, dim = parse_projection(wanted)
+        if kind != "pca" or self._collections.spec(collection).projection_id != "none":
             return None
-        if self._collections.store.count(self._collections.store.resolve(collection)) < 10 * pca_dim:
+        if self._collections.store.count(self._collections.store.resolve(collection)) < 10 * dim:
             return None
         return self.rebuild(collection, projection=wanted, on_progress=on_progress).projection_id
 
@@ -189,13 +230,15 @@ class IndexingService:
             cancelled=cancelled,
         )
 
-    def _projection_id(self, opened: OpenCollection, projection: str | None, on_progress: ProgressListener) -> str:
+    def _projection_id(
+        self, opened: OpenCollection, projection: str | None, on_progress: ProgressListener, stop: threading.Event
+    ) -> str:
         provider = self._collections.provider
         if projection is None:
             return opened.spec.projection_id
-        pca_dim = wanted_pca(projection)
-        if pca_dim is None:
-            return provider.make_random(int(projection.split(":")[1])) if ":" in projection else "none"
+        kind, pca_dim = parse_projection(projection)
+        if kind != "pca":
+            return provider.make_random(pca_dim) if kind == "random" else "none"
         count = self._collections.store.count(opened.physical)
         if count < 10 * pca_dim:
             # fit_pca refuses too, after reading everything; say it at once.
@@ -207,7 +250,9 @@ class IndexingService:
 
         def batches() -> Iterator[FloatArray]:
             done = 0
-            for records, raw in self._raw(opened):
+            for records, raw in self._raw.all(opened):
+                if stop.is_set():
+                    raise _StoppedError
                 done += len(records)
                 on_progress(Progress("fitting", done, count))
                 yield raw
@@ -220,40 +265,8 @@ class IndexingService:
         if spec.projection_id == opened.spec.projection_id:
             yield from self._collections.store.iterate(opened.physical, batch_size=BATCH)
             return
-        for records, raw in self._raw(opened):
+        for records, raw in self._raw.all(opened):
             yield records, embedder.project(raw)
-
-    def _raw(self, opened: OpenCollection) -> Iterator[tuple[list[ImageRecord], FloatArray]]:
-        """Every row's record and raw vector (any positive multiple of it: all uses normalise first)."""
-        store = self._collections.store
-        if opened.spec.projection_id == "none":
-            yield from store.iterate(opened.physical, batch_size=BATCH)
-            return
-        seen: set[str] = set()
-        for archived, raw in self._archive_for(opened.spec.model_id).iterate(BATCH):
-            current = store.get(opened.physical, [record.image_id for record in archived])
-            rows = []
-            for row, record in enumerate(archived):
-                if record.image_id in current and record.image_id not in seen:
-                    seen.add(record.image_id)
-                    rows.append(row)
-            if rows:
-                yield [current[archived[row].image_id] for row in rows], raw[rows]
-        for batch, _ in store.iterate(opened.physical, batch_size=BATCH):
-            missing = [record for record in batch if record.image_id not in seen]
-            if missing:
-                yield missing, np.stack([self._single_raw(opened, record) for record in missing])
-
-    def _single_raw(self, opened: OpenCollection, record: ImageRecord) -> FloatArray:
-        """The raw vector kept beside a picture that was inserted alone, else embedded again from its original."""
-        embedder = opened.embedder
-        try:
-            kept = self._images.get(vector_key(record.image_id, opened.spec.model_id))
-        except ImageNotFound:
-            decoded = self._preparer.decode(self._images.get(original_key(record.image_id)), embedder.shortest_px)
-            again: FloatArray = embedder.embed_raw(embedder.preprocess([decoded.image]))[0]
-            return again
-        return np.frombuffer(kept, np.float16).astype(np.float32)
 
     def _copy_newer(
         self,
@@ -276,7 +289,7 @@ class IndexingService:
                 store.upsert(fresh, chosen, raw)
                 continue
             if opened.spec.projection_id != "none":
-                raw = np.stack([self._single_raw(opened, record) for record in chosen])
+                raw = self._raw.of(opened, chosen, since_s=since_ms / 1000)
             store.upsert(fresh, chosen, embedder.project(raw))
 
     def _copy_deletions(self, opened: OpenCollection, fresh: str) -> None:

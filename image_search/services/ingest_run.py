@@ -21,13 +21,15 @@ from image_search.errors import InvalidInput
 from image_search.fingerprint import content_hash
 from image_search.interfaces import FloatArray, ImageStore, OriginalsMode, VectorArchive
 from image_search.metadata.jsonl import MetadataTable, Words
-from image_search.records import merge_records
+from image_search.records import MAX_SOURCES, merge_records
 from image_search.services.collections import Collections, OpenCollection
+from image_search.services.objects import store_objects
 from image_search.services.preparing import THUMBNAIL_TYPE, Preparer
 from image_search.services.progress import Progress, ProgressListener
+from image_search.services.raw_vectors import as_kept
 from image_search.services.scan_cache import ScanCache
 from image_search.services.scanning import Candidate, Source, chunked
-from image_search.storage.keys import thumbnail_key
+from image_search.storage.keys import original_key, thumbnail_key
 from image_search.types import Failure, ImageRecord, IngestReport
 
 MAX_CHUNK_BYTES = 64_000_000
@@ -188,15 +190,22 @@ class IngestRun:
             else:
                 unread.append(candidate)
         read = list(pool.map(self._read_one, unread))
-        known |= set(self._get([image_id for image_id, _ in read if image_id]))
+        # Claimed first, asked for after: what an earlier chunk has claimed it has written before it lets go.
+        claimed = {image_id for image_id, _ in read if image_id and self._claim(image_id)}
+        known = set(self._get(list(claimed)))
+        self._release(list(known))
         fresh: list[_Fresh] = []
         for candidate, (image_id, data) in zip(unread, read, strict=True):
             if isinstance(data, str):
                 chunk.failures.append(Failure(candidate.source_name, data))
-            elif image_id in known or not self._claim(image_id):
+            elif image_id in known:
+                self._restore_objects(candidate, image_id, data)
                 chunk.additions.append(self._addition(candidate, image_id))
-            else:
+            elif image_id in claimed:
+                claimed.remove(image_id)
                 fresh.append((candidate, image_id, data))
+            else:
+                chunk.additions.append(self._addition(candidate, image_id))
         groups = [fresh[start : start + PREPARE_GROUP] for start in range(0, len(fresh), PREPARE_GROUP)]
         broken: dict[str, str] = {}
         for items, failures in pool.map(self._prepare_group, groups):
@@ -246,6 +255,13 @@ class IngestRun:
         ]
         return items, failures
 
+    def _restore_objects(self, candidate: Candidate, image_id: str, data: bytes) -> None:
+        """Bring the files of a picture whose row was imported without them."""
+        if self._images.exists(original_key(image_id)):
+            return
+        prepared = self._preparer.prepare(data, image_id=image_id, shortest_px=self._opened.embedder.shortest_px)
+        store_objects(self._images, prepared, data, candidate.path, self._tuning.originals)
+
     def _addition(self, candidate: Candidate, image_id: str) -> _Addition:
         return _Addition(candidate, image_id, self._metadata.find(candidate.source_name))
 
@@ -269,7 +285,7 @@ class IngestRun:
                 if chunk.items:
                     tensors = [item.tensor for item in chunk.items]
                     batches = [np.stack(tensors[start : start + size]) for start in range(0, len(tensors), size)]
-                    chunk.raw = np.concatenate(list(pool.map(embedder.embed_raw, batches)))
+                    chunk.raw = as_kept(np.concatenate(list(pool.map(embedder.embed_raw, batches))))
                     chunk.embeddings = embedder.project(chunk.raw)
                 if not self._put(out, chunk, give_up=self._abort.is_set):
                     return
@@ -340,8 +356,10 @@ class IngestRun:
                 source_url=words.source_url,
             )
             merged = merge_records(old, seen)
-            unchanged += name in old.sources
-            duplicates += name not in old.sources
+            # A picture with as many names as are kept takes no other: that is nothing new at the next run either.
+            nothing_new = name in old.sources or len(old.sources) >= MAX_SOURCES
+            unchanged += nothing_new
+            duplicates += not nothing_new
             if merged != old:
                 records[addition.image_id] = changed[addition.image_id] = merged
         if changed:

@@ -89,7 +89,8 @@ class JobStore:
             if row is None:
                 return None
             db.execute(
-                "UPDATE jobs SET state = 'running', started_at_s = ?, updated_at_s = ? WHERE job_id = ?",
+                "UPDATE jobs SET state = 'running', started_at_s = ?, updated_at_s = ?, finished_at_s = NULL "
+                "WHERE job_id = ?",
                 (now, now, row[0]),
             )
         return replace(_job(row), state="running", started_at_s=now, updated_at_s=now)
@@ -176,29 +177,35 @@ class JobRunner:
         def report(progress: Progress) -> None:
             self._store.report(job.job_id, progress)
 
-        error = ""
+        try:
+            error = self._work(job, report, stop)
+        finally:
+            stopped_for_close = self._closing.is_set() and stop.is_set()
+            stop.set()
+            watcher.join()
+        if self._store.get(job.job_id).state == "cancelled":
+            return
+        if stopped_for_close:
+            # Not the job's fault, whatever it met while everything closed around it: the next start takes it up.
+            self._store.finish(job.job_id, "queued")
+        else:
+            self._store.finish(job.job_id, "failed" if error else "done", error)
+
+    def _work(self, job: Job, report: ProgressListener, stop: threading.Event) -> str:
+        """Do it; why it failed, "" where it did not."""
         try:
             self._handlers[job.kind](job.params, report, stop)
         except BackendError as problem:
             # Its text may hold an upstream's: that belongs into the log, not into an answer.
             _log.warning("job %s failed: %s", job.job_id, problem)
-            error = "a part of the service failed; its log says which"
+            return "a part of the service failed; its log says which"
         except ImageSearchError as problem:
-            error = str(problem)
+            return str(problem)
         except Exception as problem:  # noqa: BLE001 - written to the log and to the job
             # What is no error of ours is a defect: the log has it, the job's reader gets no internals.
             _log.exception("job %s failed", job.job_id)
-            error = f"internal error ({type(problem).__name__})"
-        cancelled = self._store.get(job.job_id).state == "cancelled"
-        stopped_for_close = self._closing.is_set() and stop.is_set()
-        stop.set()
-        watcher.join()
-        if cancelled:
-            return
-        if stopped_for_close and not error:
-            self._store.finish(job.job_id, "queued")
-        else:
-            self._store.finish(job.job_id, "failed" if error else "done", error)
+            return f"internal error ({type(problem).__name__})"
+        return ""
 
     def _watch(self, job_id: str, stop: threading.Event) -> None:
         """Keep the lease while the job runs, and pass a cancellation on."""

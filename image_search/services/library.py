@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,7 +17,9 @@ from image_search.interfaces import ImageStore
 from image_search.metadata.jsonl import NO_WORDS, Words
 from image_search.records import OnDuplicate, merge_records
 from image_search.services.collections import Collections, OpenCollection
+from image_search.services.objects import store_objects
 from image_search.services.preparing import THUMBNAIL_TYPE, Preparer
+from image_search.services.raw_vectors import as_kept
 from image_search.services.search import describe_model
 from image_search.storage.keys import check_image_id, original_key, thumbnail_key, vector_key
 from image_search.types import CollectionSpec, ImageRecord
@@ -78,7 +81,7 @@ class LibraryService:
         """
         self._collections.open_or_create(collection)
         image_id = content_hash(data)
-        with self._stripes[int(image_id[:2], 16) % len(self._stripes)]:
+        with self._alone([image_id]):
             return self._collections.write(
                 collection, lambda opened: self._insert(opened, image_id, data, source_name, words, on_duplicate)
             )
@@ -101,11 +104,13 @@ class LibraryService:
             merged = merge_records(old, prepared.record, on_duplicate)
             if merged != old:
                 store.update(opened.physical, [merged])
+            if not self._images.exists(old.object_key):
+                # Its row was imported without its picture.
+                store_objects(self._images, prepared, data)
             return InsertOutcome(merged, "duplicate")
-        raw = embedder.embed_raw(embedder.preprocess([prepared.image]))
+        raw = as_kept(embedder.embed_raw(embedder.preprocess([prepared.image])))
         # Objects first, the row last: a crash leaves an object without a row, never a hit without its picture.
-        self._images.put(prepared.record.object_key, data, prepared.content_type)
-        self._images.put(thumbnail_key(image_id), prepared.thumbnail, THUMBNAIL_TYPE)
+        store_objects(self._images, prepared, data)
         vector = raw[0].astype(np.float16).tobytes()
         self._images.put(vector_key(image_id, embedder.model_id), vector, "application/octet-stream")
         store.upsert(opened.physical, [prepared.record], embedder.project(raw))
@@ -134,6 +139,10 @@ class LibraryService:
         """
         ids = [check_image_id(image_id) for image_id in image_ids]
         spec = self._collections.spec(collection)
+        with self._alone(ids):
+            return self._delete(collection, ids, spec.model_id)
+
+    def _delete(self, collection: str, ids: list[str], model_id: str) -> int:
         store = self._collections.store
         deleted = self._collections.write(collection, lambda opened: store.delete(opened.physical, ids))
         elsewhere: set[str] = set()
@@ -142,7 +151,7 @@ class LibraryService:
         for image_id in ids:
             if image_id not in elsewhere:
                 for key in (
-                    vector_key(image_id, spec.model_id),
+                    vector_key(image_id, model_id),
                     thumbnail_key(image_id),
                     original_key(image_id),
                 ):
@@ -167,6 +176,14 @@ class LibraryService:
             self._collections.open(collection)
         else:
             self._collections.provider.get("none")
+
+    @contextlib.contextmanager
+    def _alone(self, image_ids: Sequence[str]) -> Iterator[None]:
+        """Keep other threads from these pictures; always in one order, so that two calls cannot wait for each other."""
+        with contextlib.ExitStack() as held:
+            for stripe in sorted({int(image_id[:2], 16) % len(self._stripes) for image_id in image_ids}):
+                held.enter_context(self._stripes[stripe])
+            yield
 
     def _physical(self, collection: str) -> str:
         self._collections.spec(collection)

@@ -5,9 +5,10 @@ Only a cache: whether a picture is in the library is asked of the vector store, 
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from image_search.errors import ImageStoreError
@@ -26,18 +27,16 @@ class ScanCache:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
-        try:
+        with _translate_errors():
             self._connection = sqlite3.connect(path, timeout=30, check_same_thread=False)
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("PRAGMA synchronous=NORMAL")
             self._connection.execute(_SCHEMA)
-        except sqlite3.Error as error:
-            raise ImageStoreError("the cache of scanned files cannot be opened; delete scan.sqlite") from error
 
     def find(self, candidates: Sequence[Candidate]) -> dict[Path, str]:
         """The image_id of each file that has not changed since it was read."""
         found = {}
-        with self._lock:
+        with self._lock, _translate_errors():
             for candidate in candidates:
                 row = self._connection.execute(
                     "SELECT image_id FROM files WHERE path = ? AND size_bytes = ? AND mtime_ns = ?",
@@ -50,16 +49,24 @@ class ScanCache:
     def remember(self, read: Iterable[tuple[Candidate, str]]) -> None:
         """Keep the image_ids of files that were read and are stored."""
         rows = [(_key(c), c.size_bytes, c.mtime_ns, image_id) for c, image_id in read]
-        try:
-            with self._lock, self._connection:
-                self._connection.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", rows)
-        except sqlite3.Error as error:
-            raise ImageStoreError(f"the cache of scanned files cannot be written: {error}") from error
+        with self._lock, _translate_errors(), self._connection:
+            self._connection.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", rows)
 
     def close(self) -> None:
         """Release the file."""
         with self._lock:
             self._connection.close()
+
+
+@contextlib.contextmanager
+def _translate_errors() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise ImageStoreError(
+            f"the cache of scanned files (scan.sqlite in the data folder) failed: {error}. It may be deleted: it only "
+            "spares reading files again"
+        ) from error
 
 
 def _key(candidate: Candidate) -> bytes:

@@ -16,12 +16,12 @@ from pathlib import Path
 from image_search.errors import DatasetFormatError, InvalidInput
 from image_search.fingerprint import content_hash
 from image_search.imaging import decode, encode_jpeg, reduce_to_shortest
-from image_search.interfaces import Embedder, FloatArray, ImageStore, ShardFiles
+from image_search.interfaces import Embedder, FloatArray, ImageStore, OriginalsMode, ShardFiles, VectorArchive
 from image_search.metadata.jsonl import EMPTY_TABLE, MetadataTable
-from image_search.services.preparing import THUMBNAIL_TYPE, PreparedImage, Preparer
+from image_search.services.objects import store_objects
+from image_search.services.preparing import PreparedImage, Preparer
 from image_search.services.progress import Progress, ProgressListener, no_progress
 from image_search.services.scanning import Candidate, Source, chunked
-from image_search.storage.keys import thumbnail_key
 from image_search.types import Failure, ImageRecord, ShardInfo
 
 REDUCED_SHORTEST_PX = 512
@@ -46,8 +46,12 @@ class StageReport:
 class StagesService:
     """Stages of a bulk run that write shards."""
 
-    def __init__(self, images: ImageStore, shards: ShardFiles, preparer: Preparer, *, threads: int) -> None:
+    def __init__(
+        self, images: ImageStore, shards: ShardFiles, preparer: Preparer, *, originals: OriginalsMode, threads: int
+    ) -> None:
+        """`originals`: how whole files enter the image store."""
         self._images, self._shards, self._preparer, self._threads = images, shards, preparer, threads
+        self._mode = originals
 
     def preprocess(
         self,
@@ -113,8 +117,7 @@ class StagesService:
             )
         except InvalidInput as error:
             return str(error)
-        self._images.put(prepared.record.object_key, data, prepared.content_type)
-        self._images.put(thumbnail_key(image_id), prepared.thumbnail, THUMBNAIL_TYPE)
+        store_objects(self._images, prepared, data, candidate.path, self._mode)
         return prepared.record, data if originals else _reduced(prepared)
 
     def embed(
@@ -122,12 +125,16 @@ class StagesService:
         pictures: Path,
         output: Path,
         embedder: Embedder,
+        archive: VectorArchive,
         *,
         batch_size: int,
         on_progress: ProgressListener = no_progress,
         stop: threading.Event | None = None,
     ) -> StageReport:
-        """Raw vectors of every picture shard under `pictures` into shards of the same name under `output`."""
+        """Raw vectors of every picture shard under `pictures` into shards of the same name under `output`.
+
+        A shard whose vectors are there, or were adopted by `archive` since, is not embedded again.
+        """
         started = time.perf_counter()
         shards = shard_files(pictures)
         if not shards:
@@ -140,8 +147,8 @@ class StagesService:
                 elapsed_s = round(time.perf_counter() - started, 3)
                 return StageReport(added, unchanged, tuple(failures), written, elapsed_s, interrupted=True)
             target = output / shard.name.replace("pictures-", "vectors-")
-            if target.exists():
-                unchanged += self._shards.describe_vector_shard(target).count
+            if target.exists() or archive.has_adopted(target.stem):
+                unchanged += sum(len(records) for records, _ in self._shards.read_picture_shard(shard))
             else:
                 added += self._shards.write_vector_shard(
                     target, info, self._embed_shard(shard, embedder, batch_size, failures)

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from image_search.errors import DatasetFormatError, InvalidInput, ModelMismatch
-from image_search.interfaces import FloatArray, ImageStore, ShardFiles, VectorArchive, VectorBatch
+from image_search.interfaces import FloatArray, ImageStore, OriginalsMode, ShardFiles, VectorArchive, VectorBatch
 from image_search.services.collections import Collections
-from image_search.services.preparing import THUMBNAIL_TYPE, Preparer
+from image_search.services.objects import store_objects
+from image_search.services.preparing import Preparer
 from image_search.services.progress import Progress, ProgressListener, no_progress
 from image_search.services.scanning import Source
 from image_search.services.stages import shard_files
-from image_search.storage.keys import thumbnail_key
 from image_search.types import Failure, ImageRecord, ShardInfo
 
 BATCH = 1024
@@ -58,7 +58,11 @@ class TransferService:
         shards: ShardFiles,
         archive_for: Callable[[str], VectorArchive],
         preparer: Preparer,
+        *,
+        originals: OriginalsMode,
     ) -> None:
+        """`originals`: how whole files enter the image store."""
+        self._mode = originals
         self._collections, self._images, self._shards = collections, images, shards
         self._archive_for, self._preparer = archive_for, preparer
 
@@ -117,6 +121,9 @@ class TransferService:
                 f"{path.name}: vectors of projection {first.projection_id}; collection {collection!r} has "
                 f"{opened.spec.projection_id}. Import into a new collection: --collection NAME"
             )
+        wanted_dim = opened.embedder.raw_dim if first.projection_id == "none" else opened.spec.dim
+        if any(info.dim != wanted_dim for info in infos):
+            raise ModelMismatch(f"{path.name}: vectors of {first.dim} numbers; the model gives {wanted_dim}")
         total = sum(info.count for info in infos)
         batches = (batch for p in paths for batch in self._shards.read_vector_shard(p, BATCH))
         return self._import(
@@ -163,8 +170,7 @@ class TransferService:
                     except InvalidInput as error:
                         failed.append(Failure(candidate.source_name, str(error)))
                         continue
-                    self._images.put(prepared.record.object_key, data, prepared.content_type)
-                    self._images.put(thumbnail_key(prepared.record.image_id), prepared.thumbnail, THUMBNAIL_TYPE)
+                    store_objects(self._images, prepared, data, candidate.path, self._mode)
                     records.append(prepared.record)
                     rows.append(row)
                 yield records, np.asarray(vectors[rows], dtype=np.float32)

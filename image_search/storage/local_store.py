@@ -71,7 +71,9 @@ class LocalImageStore:
                 data = path.read_bytes()
             except (FileNotFoundError, NotADirectoryError) as error:
                 raise ImageNotFound("there is no stored file for that id") from error
-            if path.is_symlink() and hashlib.sha256(data).hexdigest() != path.name:
+            # Only the owner's own file, followed or hard-linked, can change under its name.
+            shared = path.is_symlink() or path.stat().st_nlink > 1
+            if shared and hashlib.sha256(data).hexdigest() != path.name:
                 raise ImageNotFound("the original that this picture refers to has changed since it was ingested")
             return data
 

@@ -19,6 +19,7 @@ MAX_LINES = 450
 PURE = (
     "types",
     "errors",
+    "names",
     "interfaces",
     "imaging",
     "filters",

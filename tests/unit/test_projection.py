@@ -22,10 +22,9 @@ from image_search.embedding.projection import (
     fit_pca,
     make_random,
     normalise,
-    parse_projection,
     projection_from_bytes,
 )
-from image_search.errors import ConfigError, EmbedderError, InvalidParameter, ModelMismatch
+from image_search.errors import EmbedderError, InvalidParameter, ModelMismatch
 
 MODEL = "m@0123456789ab"
 
@@ -35,21 +34,6 @@ def vectors(count: int = 400, dim: int = 24, seed: int = 0) -> NDArray[np.float3
     rng = np.random.default_rng(seed)
     turn, _ = np.linalg.qr(rng.standard_normal((dim, dim)))
     return ((rng.standard_normal((count, dim)) * 0.8 ** np.arange(dim)) @ turn + 0.3).astype(np.float32)
-
-
-@pytest.mark.parametrize(
-    ("text", "wanted"), [("none", ("none", 0)), ("pca:256", ("pca", 256)), ("random:1", ("random", 1))]
-)
-def test_parse(text: str, wanted: tuple[str, int]) -> None:
-    assert parse_projection(text) == wanted
-
-
-@pytest.mark.parametrize(
-    "text", ["", "pca", "pca:", "pca:0", "pca:-1", "pca:1.5", "PCA:4", "pca:4 ", "lda:4", "pca:４", "pca:999999"]
-)
-def test_parse_refuses(text: str) -> None:
-    with pytest.raises(ConfigError, match="none, pca:N or random:N"):
-        parse_projection(text)
 
 
 def test_normalise() -> None:

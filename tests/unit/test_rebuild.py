@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from image_search.errors import ConfigError, InvalidParameter
+from image_search.errors import Conflict, EmbedderError, InvalidParameter
 from image_search.services.scanning import Source
 from image_search.types import SearchParams
 from image_search.wiring import Services
@@ -63,7 +63,7 @@ def test_too_few_pictures_for_a_pca(library: Services) -> None:
 
 @pytest.mark.parametrize("projection", ["pca:1", "random:0", "umap:3", "random:1"])
 def test_a_projection_that_is_none(library: Services, projection: str) -> None:
-    with pytest.raises(ConfigError, match="must be none, pca:N or random:N"):
+    with pytest.raises(InvalidParameter, match="must be none, pca:N or random:N"):
         library.indexing.rebuild("default", projection=projection)
 
 
@@ -141,6 +141,66 @@ def test_a_bulk_run_follows_a_rebuild(library: Services, tmp_path: Path) -> None
     assert report.added == 200
     assert library.collections.spec("default").dim == 8
     assert len(ids_of(library)) == 215
+
+
+def test_two_rebuilds_at_once_are_refused(library: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused: list[BaseException] = []
+
+    def another() -> None:
+        with pytest.raises(Conflict, match="is being rebuilt") as caught:
+            library.indexing.rebuild("default", projection="random:4")
+        refused.append(caught.value)
+
+    _when_pointing(library, monkeypatch, another)
+    library.indexing.rebuild("default", projection="random:6")
+    assert len(refused) == 1
+    assert library.collections.spec("default").dim == 6
+
+
+def test_a_lost_projection_is_mended_by_a_rebuild(library: Services) -> None:
+    library.indexing.rebuild("default", projection="random:6")
+    library.provider._projections.clear()
+    with pytest.raises(EmbedderError, match="is missing"):
+        library.search.search("default", SearchParams(), image=jpeg(draw((220, 30, 30), mark=2)))
+    library.indexing.rebuild("default", projection="none")
+    answer = library.search.search("default", SearchParams(), image=jpeg(draw((220, 30, 30), mark=2)))
+    assert answer.hits[0].match == "identical"
+
+
+def test_a_rebuild_gives_the_same_vectors_again(library: Services) -> None:
+    before = {r.image_id: v for rs, vs in library.store.iterate("default") for r, v in zip(rs, vs, strict=True)}
+    library.indexing.rebuild("default", projection="random:8")
+    library.indexing.rebuild("default", projection="none")
+    for records, vectors in library.store.iterate("default"):
+        for record, vector in zip(records, vectors, strict=True):
+            np.testing.assert_allclose(vector, before[record.image_id], atol=1e-6)
+
+
+def test_steady_writers_do_not_keep_a_switch_waiting(library: Services) -> None:
+    gate = library.collections.gate
+    ended = threading.Event()
+
+    def write() -> None:
+        while not ended.is_set():
+            with gate.writing():
+                ended.wait(0.005)
+
+    writers = [threading.Thread(target=write) for _ in range(8)]
+    for writer in writers:
+        writer.start()
+
+    def switch() -> None:
+        with gate.switching():
+            pass
+
+    switched = threading.Thread(target=switch, daemon=True)
+    switched.start()
+    switched.join(20)
+    got_in = not switched.is_alive()
+    ended.set()
+    for writer in writers:
+        writer.join()
+    assert got_in, "the switch was let in although writers kept coming"
 
 
 def _when_pointing(services: Services, monkeypatch: pytest.MonkeyPatch, action: Callable[[], object]) -> None:

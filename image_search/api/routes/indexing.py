@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, get_args
 
 from flask import Blueprint, Response, jsonify
@@ -12,12 +11,10 @@ from image_search.api.access import services
 from image_search.api.auth import require
 from image_search.api.problems import UnknownParameters
 from image_search.errors import InvalidParameter
+from image_search.names import parse_projection
 from image_search.types import IndexKind
 
 blueprint = Blueprint("indexing", __name__)
-
-MIN_DIM, MAX_DIM = 2, 32_768
-"""Milvus's own limits: a job beyond them would only fail later."""
 
 
 @blueprint.post("/indexing", strict_slashes=False)
@@ -29,9 +26,7 @@ def start_indexing() -> tuple[Response, int, dict[str, str]]:
     services().collections.open(collection)
     work: dict[str, Any] = {"collection": collection}
     if projection := wire.text(params, "projection", max_bytes=20):
-        match = re.fullmatch(r"none|(?:pca|random):([1-9][0-9]{0,4})", projection)
-        if match is None or int(match[1] or MIN_DIM) not in range(MIN_DIM, MAX_DIM + 1):
-            raise InvalidParameter("projection", f"must be none, pca:N or random:N with N from {MIN_DIM} to {MAX_DIM}")
+        parse_projection(projection)
         work["projection"] = projection
     if params.get("index") is not None:
         work["index"] = _index(params["index"])

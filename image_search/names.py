@@ -1,0 +1,39 @@
+"""Names that people give: collections and projections; the one place that knows how they are spelt. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal, NamedTuple
+
+from image_search.errors import InvalidParameter
+
+_COLLECTION = re.compile(r"[A-Za-z](?:[A-Za-z0-9]|_(?!_)){0,62}")
+_PROJECTION = re.compile(r"(pca|random):([1-9][0-9]{0,4})")
+
+
+class WantedProjection(NamedTuple):
+    """A projection as it is asked for, before it is fitted or made."""
+
+    kind: Literal["none", "pca", "random"]
+    dim: int
+    """Length of the projected vectors; 0 = as long as the raw ones."""
+
+
+def parse_projection(text: str) -> WantedProjection:
+    """("pca", 256) of "pca:256", ("none", 0) of "none". Raises InvalidParameter."""
+    if text == "none":
+        return WantedProjection("none", 0)
+    match = _PROJECTION.fullmatch(text)
+    # Milvus takes vectors of 2 to 32,768 numbers.
+    if match is None or not 2 <= int(match[2]) <= 32_768:
+        raise InvalidParameter("projection", f"{text[:40]!r}: must be none, pca:N or random:N, with N at least 2")
+    return WantedProjection("pca" if match[1] == "pca" else "random", int(match[2]))
+
+
+def check_collection_name(name: str) -> str:
+    """The name itself. Raises InvalidParameter."""
+    if not _COLLECTION.fullmatch(name):
+        raise InvalidParameter(
+            "collection", f"{name[:80]!r}: must begin with a letter; letters, digits and single _; at most 63"
+        )
+    return name

@@ -1,0 +1,79 @@
+"""The raw vectors of a collection's pictures, from wherever they are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from image_search.errors import ImageNotFound
+from image_search.interfaces import FloatArray, ImageStore, VectorArchive, VectorStore
+from image_search.services.collections import OpenCollection
+from image_search.services.preparing import Preparer
+from image_search.storage.keys import original_key, vector_key
+from image_search.types import ImageRecord
+
+BATCH = 1024
+
+
+def as_kept(raw: FloatArray) -> FloatArray:
+    """Raw vectors as they are kept, in float16: embeddings are made of these, so that a rebuild gives them again."""
+    limit = float(np.finfo(np.float16).max)
+    return np.clip(raw, -limit, limit).astype(np.float16).astype(np.float32)
+
+
+class RawVectors:
+    """Raw vectors as any positive multiple of them: every use normalises first.
+
+    They are read from the collection itself where it has no projection, else from the archive of bulk runs, else from
+    beside the picture, else made again from the original.
+    """
+
+    def __init__(
+        self,
+        store: VectorStore,
+        images: ImageStore,
+        archive_for: Callable[[str], VectorArchive],
+        preparer: Preparer,
+    ) -> None:
+        self._store, self._images, self._archive_for, self._preparer = store, images, archive_for, preparer
+
+    def all(self, opened: OpenCollection) -> Iterator[tuple[list[ImageRecord], FloatArray]]:
+        """Every row's record and raw vector, in batches; `opened` must be open for raw vectors."""
+        if opened.spec.projection_id == "none":
+            yield from self._store.iterate(opened.physical, batch_size=BATCH)
+            return
+        seen: set[str] = set()
+        for archived, raw in self._archive_for(opened.spec.model_id).iterate(BATCH):
+            current = self._store.get(opened.physical, [record.image_id for record in archived])
+            rows = []
+            for row, record in enumerate(archived):
+                if record.image_id in current and record.image_id not in seen:
+                    seen.add(record.image_id)
+                    rows.append(row)
+            if rows:
+                yield [current[archived[row].image_id] for row in rows], raw[rows]
+        for batch, _ in self._store.iterate(opened.physical, batch_size=BATCH):
+            missing = [record for record in batch if record.image_id not in seen]
+            if missing:
+                yield missing, np.stack([self._single(opened, record) for record in missing])
+
+    def of(self, opened: OpenCollection, records: Sequence[ImageRecord], *, since_s: float) -> FloatArray:
+        """(n, raw_dim) raw vectors of rows written since that Unix time, by a bulk run or one by one."""
+        wanted = {record.image_id for record in records}
+        found: dict[str, FloatArray] = {}
+        for archived, raw in self._archive_for(opened.spec.model_id).iterate(BATCH, since_s=since_s):
+            for record, vector in zip(archived, raw, strict=True):
+                if record.image_id in wanted:
+                    found[record.image_id] = vector
+        return np.stack([found[r.image_id] if r.image_id in found else self._single(opened, r) for r in records])
+
+    def _single(self, opened: OpenCollection, record: ImageRecord) -> FloatArray:
+        embedder = opened.embedder
+        try:
+            kept = self._images.get(vector_key(record.image_id, opened.spec.model_id))
+        except ImageNotFound:
+            decoded = self._preparer.decode(self._images.get(original_key(record.image_id)), embedder.shortest_px)
+            again: FloatArray = embedder.embed_raw(embedder.preprocess([decoded.image]))[0]
+            return again
+        return np.frombuffer(kept, np.float16).astype(np.float32)
