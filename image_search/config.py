@@ -121,6 +121,9 @@ class HttpServerSettings:
     port: int = _setting(5000, "Port to listen on.")
     threads: int = _setting(8, "Requests worked on at once, in each worker.")
     workers: int = _setting(1, "Processes; more than 1 needs a Milvus server.")
+    max_at_once: int = _setting(
+        0, "Searches and inserts that are worked on at once, in each worker; more are answered 429; 0 = no limit."
+    )
     cors_origins: tuple[str, ...] = _setting(
         (), "Origins whose pages may call the service, comma-separated; `null` = a page opened as a file."
     )
@@ -139,6 +142,9 @@ class SecuritySettings:
         "",
         "Key for inserting, deleting, indexing; empty = one is made and kept in the data folder.",
         secret=True,
+    )
+    requests_per_minute: int = _setting(
+        0, "Searches and changes that one key, or one address without a key, may ask for; 0 = no limit."
     )
 
 

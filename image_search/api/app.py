@@ -12,6 +12,7 @@ from flask_cors import CORS
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from image_search.api.auth import load_keys
+from image_search.api.limits import register_limits
 from image_search.api.problems import register_problems
 from image_search.api.routes import images, indexing, insert, search, status
 from image_search.config import Settings
@@ -44,6 +45,7 @@ def create_app(settings: Settings, services: Services) -> Flask:
         app.register_blueprint(resource.blueprint)
     _register_page(app)
     register_problems(app)
+    register_limits(app, settings)
     _register_headers(app)
     _register_discarding(app, settings.http_server.max_request_bytes * DISCARDED_REQUESTS)
     if settings.http_server.cors_origins:

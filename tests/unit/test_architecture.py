@@ -42,6 +42,7 @@ SDK_HOMES = {
     "minio": ("storage.minio_store",),
     "flask": ("api.",),
     "flask_cors": ("api.",),
+    "flask_limiter": ("api.",),
     "werkzeug": ("api.",),
     "gunicorn": ("api.",),
     "click": ("cli.",),
