@@ -21,7 +21,7 @@ $(VENV)/.dev: $(VENV)/.product requirements-dev.txt
 	@touch $@
 
 run: setup  ## page and API on http://HOST:PORT; IMAGES=folder ingests it first, else sample pictures
-	$(COMMAND) serve $(if $(HOST),--host "$(HOST)") $(if $(PORT),--port "$(PORT)") $(if $(IMAGES),--images "$(IMAGES)",--samples)
+	@$(COMMAND) serve $(if $(HOST),--host "$(HOST)") $(if $(PORT),--port "$(PORT)") $(if $(IMAGES),--images "$(IMAGES)",--samples)
 
 check: $(VENV)/.dev  ## lint, types, the page's modules
 	$(BIN)/ruff check .
