@@ -188,7 +188,8 @@ class LiteEngine:
         if len(os.fsencode(path)) > _SOCKET_BYTES:
             raise VectorStoreError("TMPDIR is too long for a unix socket: set it to a shorter folder")
         libraries = _library_folder()
-        environment = dict(os.environ)
+        # Its logger would otherwise leave three files in the machine's temporary folder at every start.
+        environment = dict(os.environ) | {"GLOG_logtostderr": "1"}
         for variable in ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"):
             environment[variable] = os.pathsep.join(filter(None, (str(libraries), os.environ.get(variable))))
         uri = f"unix:{path}"
