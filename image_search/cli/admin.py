@@ -6,10 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.table import Table
 
-from image_search.cli.context import CliContext, emit, json_option, pass_context, say
+from image_search.cli.context import CliContext, console, emit, json_option, pass_context, say
 from image_search.config import load_settings
 
 
@@ -69,7 +68,7 @@ def config_show(context: CliContext, as_json: bool) -> None:
             table.add_column(title, overflow="fold")
         for row in rows:
             table.add_row(*row)
-        Console().print(table, markup=False)
+        console().print(table)
 
     data = {key: {"value": value, "origin": origin} for key, value, origin in rows}
     emit(data, as_json=as_json, text=text)

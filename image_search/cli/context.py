@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
 import click
+from rich.console import Console
 
 from image_search.config import Settings, load_settings
 from image_search.errors import ConfigError, ImageSearchError, InvalidParameter
@@ -91,6 +92,12 @@ def emit(result: Any, *, as_json: bool, text: Callable[[], None]) -> None:
 def say(message: str) -> None:
     """A message for the person, on stderr."""
     click.echo(message, err=True)
+
+
+def console() -> Console:
+    """Tables on stdout; in a pipe as wide as they want to be, so that nothing is broken in the middle."""
+    # Titles and names are other people's: brackets in them are no markup.
+    return Console(width=None if sys.stdout.isatty() else 200, markup=False, emoji=False, highlight=False)
 
 
 def fail(error: ImageSearchError, *, as_json: bool) -> NoReturn:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.table import Table
 
-from image_search.cli.context import CliContext, collection_option, emit, json_option, pass_context
+from image_search.cli.context import CliContext, collection_option, console, emit, json_option, pass_context
 from image_search.errors import InvalidImage
 from image_search.services.search import describe_record
 from image_search.types import SearchParams
@@ -68,10 +67,10 @@ def search(
             size = f"{record.size_px[0]}x{record.size_px[1]}"
             name = record.source_name or record.image_id[:16]
             table.add_row(str(ranked.rank), f"{ranked.hit.score:.4f}", bar, name, size, record.title)
-        console = Console()
-        console.print(table, markup=False) if answer.hits else console.print("Nothing found.")
+        out = console()
+        out.print(table if answer.hits else "Nothing found.")
         timing = answer.timing_ms
-        console.print(
+        out.print(
             f"decode {timing['decode']:.1f} ms, embed {timing['embed']:.1f} ms, search {timing['search']:.1f} ms",
             style="dim",
         )

@@ -358,3 +358,14 @@ def test_names_in_any_script_stay_readable(cli: Cli, tmp_path: Path) -> None:
     outcome = cli("search", folder / "Ünïcode ключ.jpg", "--json")
     assert "Ünïcode ключ.jpg" in outcome.out
     assert json.loads(outcome.out)["results"][0]["source_name"] == "Ünïcode ключ.jpg"
+
+
+def test_brackets_in_a_title_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    from rich.table import Table
+
+    from image_search.cli.context import console
+
+    table = Table("title")
+    table.add_row("[red]a[/red] [/b] :smile:")
+    console().print(table)
+    assert "[red]a[/red] [/b] :smile:" in capsys.readouterr().out
