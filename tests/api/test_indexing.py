@@ -161,11 +161,11 @@ def test_there_and_back_loses_nothing(client: FlaskClient, running: Services) ->
     after = client.post("/search", json={"image": encoded(RED), "top_k": 100}).get_json()
     gone = before["results"].pop(5)["id"]
     assert gone not in [result["id"] for result in after["results"]]
-    assert [hit[0] for hit in hits(after)] == [hit[0] for hit in hits(before)]
     assert after["results"][0]["id"] == created["id"]
-    for one, other in zip(before["results"], after["results"], strict=True):
-        # A single insert keeps its raw vector in 16 bits.
-        assert one["score"] == pytest.approx(other["score"], abs=1e-3)
+    # Some of the gallery are as near as each other: a last bit decides which comes first.
+    scores_before = {result["id"]: result["score"] for result in before["results"]}
+    scores_after = {result["id"]: result["score"] for result in after["results"]}
+    assert scores_after == pytest.approx(scores_before, abs=1e-5)
 
 
 def test_too_small_for_a_pca_is_a_failed_job_that_says_why(client: FlaskClient, running: Services) -> None:
