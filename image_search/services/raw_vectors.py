@@ -60,20 +60,35 @@ class RawVectors:
 
     def of(self, opened: OpenCollection, records: Sequence[ImageRecord], *, since_s: float) -> FloatArray:
         """(n, raw_dim) raw vectors of rows written since that Unix time, by a bulk run or one by one."""
-        wanted = {record.image_id for record in records}
+        found = self._archived(opened, {record.image_id for record in records}, since_s=since_s)
+        for record in records:
+            if record.image_id not in found and (alone := self._kept_alone(opened, record)) is not None:
+                found[record.image_id] = alone
+        # Older shards hold what was written anew without being embedded anew: after an edit, or another rebuild.
+        missing = {record.image_id for record in records if record.image_id not in found}
+        if missing:
+            found |= self._archived(opened, missing, since_s=0.0)
+        return np.stack([found[r.image_id] if r.image_id in found else self._made_again(opened, r) for r in records])
+
+    def _archived(self, opened: OpenCollection, wanted: set[str], *, since_s: float) -> dict[str, FloatArray]:
         found: dict[str, FloatArray] = {}
         for archived, raw in self._archive_for(opened.spec.model_id).iterate(BATCH, since_s=since_s):
-            for record, vector in zip(archived, raw, strict=True):
-                if record.image_id in wanted:
-                    found[record.image_id] = vector
-        return np.stack([found[r.image_id] if r.image_id in found else self._single(opened, r) for r in records])
+            found |= {r.image_id: v for r, v in zip(archived, raw, strict=True) if r.image_id in wanted}
+        return found
 
     def _single(self, opened: OpenCollection, record: ImageRecord) -> FloatArray:
-        embedder = opened.embedder
+        alone = self._kept_alone(opened, record)
+        return alone if alone is not None else self._made_again(opened, record)
+
+    def _kept_alone(self, opened: OpenCollection, record: ImageRecord) -> FloatArray | None:
+        """What a single insert kept beside the picture, if it was one."""
         try:
             kept = self._images.get(vector_key(record.image_id, opened.spec.model_id))
         except ImageNotFound:
-            decoded = self._preparer.decode(self._images.get(original_key(record.image_id)), embedder.shortest_px)
-            again: FloatArray = embedder.embed_raw(embedder.preprocess([decoded.image]))[0]
-            return again
+            return None
         return np.frombuffer(kept, np.float16).astype(np.float32)
+
+    def _made_again(self, opened: OpenCollection, record: ImageRecord) -> FloatArray:
+        decoded = self._preparer.decode(self._images.get(original_key(record.image_id)), opened.embedder.shortest_px)
+        again: FloatArray = as_kept(opened.embedder.embed_raw(opened.embedder.preprocess([decoded.image])))[0]
+        return again

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -174,6 +175,16 @@ def test_a_rebuild_gives_the_same_vectors_again(library: Services) -> None:
     for records, vectors in library.store.iterate("default"):
         for record, vector in zip(records, vectors, strict=True):
             np.testing.assert_allclose(vector, before[record.image_id], atol=1e-6)
+
+
+def test_rows_that_a_rebuild_has_just_written_are_not_embedded_again(library: Services) -> None:
+    """The archive's shards are older than the rows: as after an edit, or a rebuild right after another."""
+    for shard in library.archive_for(library.provider.model_id).shards():
+        os.utime(shard, (0, 0))
+    library.indexing.rebuild("default", projection="random:8")
+    calls = library.provider.plain.calls
+    library.indexing.rebuild("default", projection="random:6")
+    assert library.provider.plain.calls == calls
 
 
 def test_steady_writers_do_not_keep_a_switch_waiting(library: Services) -> None:
