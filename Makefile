@@ -1,6 +1,7 @@
 # Two commands matter: `make run` and `make test`.
 PYTHON ?= python3
 VENV := .venv
+comma := ,
 BIN := $(VENV)/bin
 TSC := tests/web/node_modules/.bin/tsc
 COMMAND := $(BIN)/image-search $(if $(DATA_DIR),--data-dir "$(DATA_DIR)")
@@ -16,8 +17,8 @@ $(VENV)/.product: requirements.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.product requirements-dev.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+$(VENV)/.dev: $(VENV)/.product requirements-dev.txt requirements-quantise.txt requirements-training.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev$(if $(TRAINING),$(comma)training)]'
 	@touch $@
 
 run: setup  ## page and API on http://HOST:PORT; IMAGES=folder ingests it first, else sample pictures
@@ -36,7 +37,7 @@ $(TSC): tests/web/package-lock.json
 	npm --prefix tests/web ci --no-audit --no-fund
 	@touch $@
 
-test: check $(if $(CI),resolve)  ## everything: checks, then all tests with branch coverage
+test: check $(if $(CI),resolve)  ## everything: checks, then all tests with branch coverage; TRAINING=1: those of training/ too
 	$(BIN)/pytest --cov --cov-report=term:skip-covered
 
 resolve: setup  ## whether the pinned requirements have wheels for the other Pythons; downloads, installs nothing

@@ -44,8 +44,9 @@ class EmbeddingSettings:
     """Which network turns pictures into vectors."""
 
     model: str = _setting(
-        "",
-        "Name of a registered model (`image-search models list`) or path of an .onnx file with a .json beside it.",
+        "auto",
+        "auto: the model that a library was built with, and for a new one `compact`, which comes with the package. Or "
+        "the name of a model (`image-search models list`), or the path of an .onnx file with a .json beside it.",
     )
     projection: str = _setting(
         "none",

@@ -70,11 +70,24 @@ class Embedder(Protocol):
 
 @runtime_checkable
 class EmbedderProvider(Protocol):
-    """The embedders of the one model that this process is configured with. Safe to call from several threads."""
+    """The embedders of a model: of the one that a new library takes, and by way of it those that libraries were
+    built with. Safe to call from several threads."""
+
+    @property
+    def is_auto(self) -> bool:
+        """Whether each library's own model is used; else one is configured by name, for all."""
+        ...
 
     @property
     def model_id(self) -> str:
-        """Id of the configured model; does not load it."""
+        """Id of the model; does not load it."""
+        ...
+
+    def for_model(self, model_id: str) -> EmbedderProvider:
+        """The embedders of the model with this id, to which a library belongs.
+
+        Raises ModelMismatch where another one is configured by name, EmbedderError where its file is not here.
+        """
         ...
 
     def get(self, projection_id: str) -> Embedder:

@@ -24,6 +24,7 @@ from image_search.services.ingest_run import IngestTuning
 from image_search.services.jobs import JobHandler, JobRunner, JobStore
 from image_search.services.library import LibraryService
 from image_search.services.preparing import Preparer
+from image_search.services.quantising import QuantisingService
 from image_search.services.scan_cache import ScanCache
 from image_search.services.search import SearchService
 from image_search.services.stages import StagesService
@@ -129,6 +130,11 @@ class Services:
         )
 
     @cached_property
+    def quantising(self) -> QuantisingService:
+        """Pictures to calibrate an int8 network with."""
+        return QuantisingService(self.preparer, self._threads)
+
+    @cached_property
     def jobs(self) -> JobStore:
         """Long-running tasks."""
         return JobStore(self.settings.data_dir / "jobs.sqlite")
@@ -146,10 +152,9 @@ class Services:
         """Where `preprocess` leaves its shards."""
         return self.settings.data_dir / "staged" / "pictures"
 
-    @property
-    def staged_vectors(self) -> Path:
-        """Where `embed` leaves the shards of the configured model."""
-        return self.settings.data_dir / "staged" / "vectors" / model_slug(self.provider.model_id)
+    def staged_vectors(self, model_id: str) -> Path:
+        """Where `embed` leaves the shards of a model."""
+        return self.settings.data_dir / "staged" / "vectors" / model_slug(model_id)
 
     @property
     def batch_size(self) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from image_search.embedding.projection import Projection, fit_pca, make_random, normalise, projection_from_bytes
-from image_search.errors import EmbedderError
+from image_search.errors import EmbedderError, ModelMismatch
 from image_search.interfaces import FloatArray
 
 MEAN_COLOUR_MODEL = "mean_colour@000000000000"
@@ -93,8 +93,17 @@ class MeanColourProvider:
         self.plain = MeanColourEmbedder()
 
     @property
+    def is_auto(self) -> bool:
+        return False
+
+    @property
     def model_id(self) -> str:
         return self._model_id
+
+    def for_model(self, model_id: str) -> MeanColourProvider:
+        if model_id != self._model_id:
+            raise ModelMismatch(f"built with model {model_id}, and {self._model_id} is configured")
+        return self
 
     def get(self, projection_id: str) -> MeanColourEmbedder:
         if projection_id == "none":

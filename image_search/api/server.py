@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 import signal
@@ -19,7 +20,6 @@ from gunicorn.app.base import BaseApplication
 from image_search.api.app import create_app
 from image_search.api.auth import load_keys
 from image_search.config import Settings
-from image_search.embedding.models import find_model
 from image_search.errors import ConfigError, ImageSearchError
 from image_search.wiring import Services, build_services
 
@@ -29,10 +29,9 @@ _log = logging.getLogger(__name__)
 def run_server(settings: Settings, say: Callable[[str], None], on_ready: Callable[[dict[str, str]], None]) -> None:
     """Serve until a signal ends it; `on_ready` hears the address and where the admin key is kept.
 
-    Raises ConfigError where no model is configured or the port is taken.
+    Raises ConfigError where the port is taken.
     """
     http = settings.http_server
-    find_model(settings.embedding.model, settings.model_cache_dir)
     _check_port(http.host, http.port)
     keys = load_keys(settings)
     shown = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(http.host, http.host)  # noqa: S104
@@ -43,6 +42,15 @@ def run_server(settings: Settings, say: Callable[[str], None], on_ready: Callabl
     _Server(settings, ready["address"], lambda: on_ready(ready)).run()
 
 
+def choose_model(config_file: Path | None, overrides: Mapping[str, str]) -> dict[str, str]:
+    """`model_id` and `reason` of the model that the configured library is used with.
+
+    In a process of its own: a store that was opened must not be there when gunicorn forks. Ends this process, after
+    that one has said why, where the model is not on this machine.
+    """
+    return dict(json.loads(_run([*_command(config_file, overrides), "models", "which", "--json"], capture=True)))
+
+
 def prepare_library(
     settings: Settings, config_file: Path | None, overrides: Mapping[str, str], *, images: Path | None, samples: bool
 ) -> None:
@@ -50,10 +58,7 @@ def prepare_library(
 
     In a process of its own: nothing that ingest opens may be there when gunicorn forks. Raises ImageSearchError.
     """
-    find_model(settings.embedding.model, settings.model_cache_dir)
-    command = [sys.executable, "-m", "image_search"]
-    command += ["--config", str(config_file)] if config_file else []
-    command += [part for key, value in overrides.items() for part in ("--set", f"{key}={value}")]
+    command = _command(config_file, overrides)
     if images is not None:
         _run([*command, "ingest", str(images)])
         return
@@ -117,22 +122,31 @@ class _Server(BaseApplication):  # type: ignore[misc]
             self._services.close()
 
 
-def _run(command: list[str]) -> None:
+def _command(config_file: Path | None, overrides: Mapping[str, str]) -> list[str]:
+    command = [sys.executable, "-m", "image_search"]
+    command += ["--config", str(config_file)] if config_file else []
+    return command + [part for key, value in overrides.items() for part in ("--set", f"{key}={value}")]
+
+
+def _run(command: list[str], *, capture: bool = False) -> bytes:
+    """Run our own program to its end; its stdout where that is wanted, else it goes to stderr."""
     # The command is our own program with the arguments of this very call.
-    with subprocess.Popen(command, stdout=sys.stderr) as child:  # noqa: S603
+    with subprocess.Popen(command, stdout=subprocess.PIPE if capture else sys.stderr) as child:  # noqa: S603
         # A Ctrl-C of the terminal reaches the child too, which ends cleanly; SIGTERM comes to us alone.
         before = {
             signal.SIGINT: signal.signal(signal.SIGINT, lambda _number, _frame: None),
             signal.SIGTERM: signal.signal(signal.SIGTERM, lambda number, _frame: child.send_signal(number)),
         }
         try:
-            code = child.wait()
+            output = child.communicate()[0] or b""
+            code = child.returncode
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
     if code != 0:
         # It has said why on stderr.
         raise SystemExit(code if code > 0 else 1)
+    return output
 
 
 def _bracketed(host: str) -> str:

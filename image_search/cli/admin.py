@@ -1,8 +1,7 @@
-"""Commands around the library: serve, config, models."""
+"""Commands around the library: serve, config."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -32,15 +31,17 @@ def serve(
       image-search serve --host 0.0.0.0 --port 8080
       image-search serve --images ~/Pictures
     """
-    from image_search.api.server import prepare_library, run_server
+    from image_search.api.server import choose_model, prepare_library, run_server
 
     flags = {"http_server.host": host, "http_server.port": str(port) if port is not None else None}
     overrides = {**context.overrides, **{key: value for key, value in flags.items() if value is not None}}
     settings = load_settings(context.config_file, overrides=overrides)
+    chosen = choose_model(context.config_file, overrides)
+    say(f"Model: {chosen['model_id'] or 'not known yet'} ({chosen['reason']})")
     prepare_library(settings, context.config_file, overrides, images=images, samples=samples)
 
     def on_ready(ready: dict[str, str]) -> None:
-        emit(ready, as_json=as_json, text=lambda: say(f"Serving on {ready['address']}"))
+        emit({**ready, "model": chosen}, as_json=as_json, text=lambda: say(f"Serving on {ready['address']}"))
 
     run_server(settings, say, on_ready)
 
@@ -74,56 +75,4 @@ def config_show(context: CliContext, as_json: bool) -> None:
     emit(data, as_json=as_json, text=text)
 
 
-@click.group()
-def models() -> None:
-    """List and fetch networks."""
-
-
-@models.command(name="list")
-@json_option
-@pass_context
-def models_list(context: CliContext, as_json: bool) -> None:
-    """Print the registered models, and whether their files are here.
-
-    \b
-    Example:
-      image-search models list
-    """
-    from image_search.embedding.models import REGISTRY, cached_path
-
-    cache_dir = context.settings.model_cache_dir
-    data = [
-        {**asdict(spec), "here": cached_path(spec, cache_dir).is_file()}
-        for spec in sorted(REGISTRY.values(), key=lambda spec: spec.name)
-    ]
-
-    def text() -> None:
-        for model in data:
-            state = "here" if model["here"] else f"not here; image-search models pull {model['name']}"
-            click.echo(
-                f"{model['name']:12} {model['dim']:5} numbers  {model['licence']:12} {model['source']}  ({state})"
-            )
-        click.echo("Any .onnx file with a .json beside it can be used too: embedding.model = PATH")
-
-    emit(data, as_json=as_json, text=text)
-
-
-@models.command(name="pull")
-@click.argument("name")
-@json_option
-@pass_context
-def models_pull(context: CliContext, name: str, as_json: bool) -> None:
-    """Fetch the registered model NAME; goes on where an earlier try stopped.
-
-    \b
-    Example:
-      image-search models pull resnet50
-    """
-    from image_search.embedding.models import pull_model
-
-    found = pull_model(name, context.settings.model_cache_dir)
-    data = {"name": name, "model_id": found.model_id, "sha256": found.sha256, "path": str(found.path)}
-    emit(data, as_json=as_json, text=lambda: click.echo(f"{found.model_id} is here"))
-
-
-COMMANDS = (serve, config, models)
+COMMANDS = (serve, config)

@@ -180,21 +180,27 @@ def preprocess(
 @click.command()
 @click.argument("pictures", type=_FOLDER, required=False)
 @click.option("-o", "--output", type=_FOLDER, help="Folder of the shards; default: staged/vectors in the data folder.")
+@collection_option
 @json_option
 @pass_context
-def embed(context: CliContext, pictures: Path | None, output: Path | None, as_json: bool) -> None:
+def embed(
+    context: CliContext, pictures: Path | None, output: Path | None, collection: str | None, as_json: bool
+) -> None:
     """Stage 2: vectors of the picture shards in PICTURES (default: those of `preprocess`) into HDF5 shards.
+
+    They are made by the model of the collection that they are for.
 
     \b
     Example:
       image-search embed
     """
     with context.services(bulk=True) as services, stop_on_signals() as stop, progress_bar() as on_progress:
+        provider = services.collections.provider_for(collection or context.settings.library.collection)
         report = services.stages.embed(
             pictures or services.staged_pictures,
-            output or services.staged_vectors,
-            services.provider.get("none"),
-            services.archive_for(services.provider.model_id),
+            output or services.staged_vectors(provider.model_id),
+            provider.get("none"),
+            services.archive_for(provider.model_id),
             batch_size=services.batch_size,
             on_progress=on_progress,
             stop=stop,
@@ -253,8 +259,8 @@ def index(
         if shards and not paths:
             raise InvalidParameter("SHARDS", "no shards (*.h5) there")
         rebuild = bool(fit or projection or kind)
-        if not shards and not rebuild and services.provider.model_id:
-            paths = shard_files(services.staged_vectors)
+        if not shards and not rebuild:
+            paths = shard_files(services.staged_vectors(services.collections.provider_for(name).model_id))
         report = None
         if paths:
             report = services.indexing.add_shards(name, paths, on_progress=on_progress, stop=stop)

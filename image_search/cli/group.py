@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from image_search import __version__
-from image_search.cli import admin, bulk, query
+from image_search.cli import admin, bulk, models, query
 from image_search.cli.context import CliContext, fail
 from image_search.errors import ConfigError, ImageSearchError
 
@@ -47,7 +47,7 @@ def group(context: click.Context, config_file: Path | None, data_dir: str | None
     context.obj = CliContext(config_file, overrides)
 
 
-for command in (*bulk.COMMANDS, *query.COMMANDS, *admin.COMMANDS):
+for command in (*bulk.COMMANDS, *query.COMMANDS, *models.COMMANDS, *admin.COMMANDS):
     group.add_command(command)
 
 

@@ -134,7 +134,7 @@ def status(context: CliContext, collection: str | None, as_json: bool) -> None:
     spec = found.spec
     data = {
         **found.as_dict(),
-        "model": spec.model_id if spec else found.model_id or None,
+        "model": spec.model_id if spec else found.chosen.model_id or None,
         "dim": spec.dim if spec else None,
         "projection": spec.projection_id if spec else None,
         "index": spec.index.kind if spec else None,

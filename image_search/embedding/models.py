@@ -1,13 +1,13 @@
-"""The model registry: a model is data. A registered one is fetched by name, any other ONNX file is named by path."""
+"""The model registry: a model is data. A registered one goes by its name, any other ONNX file by its path.
+
+`auto` stands for the model that a library was built with; a new library takes the one that comes with the package.
+"""
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import hashlib
 import json
 import math
-import os
 import re
 import uuid
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from image_search.errors import ConfigError, EmbedderError, FetchError
+from image_search.errors import ConfigError, EmbedderError
 
 Resample = Literal["bilinear", "bicubic", "lanczos"]
 
@@ -43,7 +43,7 @@ class ModelSpec:
     licence: str = ""
     source: str = ""
     repo_id: str = ""
-    """Hugging Face repository; "" = not fetched from there."""
+    """Hugging Face repository; "" = not fetched from there. Without one, a registered model comes with the package."""
     revision: str = ""
     filename: str = ""
 
@@ -52,9 +52,29 @@ class ModelSpec:
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
 
+AUTO = "auto"
+"""In place of a model's name: the model that a library was built with, for a new one `DEFAULT_MODEL`."""
+DEFAULT_MODEL = "compact"
+_WEIGHTS = Path(__file__).parent / "weights"
+
 REGISTRY: Mapping[str, ModelSpec] = {
     spec.name: spec
     for spec in (
+        ModelSpec(
+            name="compact",
+            dim=256,
+            resize_shortest_px=128,
+            crop_px=128,
+            mean=_IMAGENET_MEAN,
+            std=_IMAGENET_STD,
+            resample="bilinear",
+            input="image",
+            output="embedding",
+            sha256="be46996eb76bcbf209de999fd0932567b23c828727877fb2ead45ca65bdc389c",
+            licence="Apache-2.0",
+            source="the project's own network, comes with the package",
+            filename="compact.onnx",
+        ),
         ModelSpec(
             name="resnet50",
             dim=2048,
@@ -87,84 +107,103 @@ class ModelFile:
 
 
 def find_model(model: str, cache_dir: Path) -> ModelFile:
-    """The file of a registered model or of an .onnx path; downloads nothing.
+    """The file of a registered model, of one that `models quantise` made, or of an .onnx path; downloads nothing.
 
     Raises ConfigError where the name is unknown, EmbedderError where its file is not there or is not the right one.
     """
-    if not model:
-        raise ConfigError(
-            "no model is configured: set embedding.model (or IMAGE_SEARCH_EMBEDDING__MODEL) to "
-            f"{_known()} or to the path of an .onnx file with its .json beside it"
-        )
-    if model in REGISTRY:
-        spec = REGISTRY[model]
-        path = cached_path(spec, cache_dir)
+    if model.endswith(".onnx"):
+        path = Path(model).expanduser().absolute()
         if not path.is_file():
-            raise EmbedderError(
-                f"model {model!r} is not on this machine: run `image-search models pull {model}`, or put its file "
-                f"{spec.filename} into the model cache as {model}/{spec.filename}"
+            raise EmbedderError(f"model file {model!r} does not exist")
+        return checked(read_spec(path.with_suffix(".json")), path)
+    spec = REGISTRY.get(model)
+    if spec is None:
+        derived = derived_path(model, cache_dir)
+        if derived is None or not derived.is_file():
+            raise ConfigError(
+                f"unknown model {model!r}: known are {_known(cache_dir)}, or the path of an .onnx file with its .json "
+                "beside it (embedding.model, or IMAGE_SEARCH_EMBEDDING__MODEL)"
             )
-        return _checked(spec, path)
-    if not model.endswith(".onnx"):
-        raise ConfigError(f"unknown model {model!r}: known are {_known()}, or the path of an .onnx file")
-    path = Path(model).expanduser().absolute()
+        return checked(read_spec(derived.with_suffix(".json")), derived)
+    path = registered_path(spec, cache_dir)
+    if not path.is_file() and not spec.repo_id:
+        raise EmbedderError(f"model {model!r} belongs to this package, but its file is gone: install the package again")
     if not path.is_file():
-        raise EmbedderError(f"model file {model!r} does not exist")
-    return _checked(read_spec(path.with_suffix(".json")), path)
+        raise EmbedderError(
+            f"model {model!r} is not on this machine: run `image-search models pull {model}`, or put its file "
+            f"{spec.filename} into the model cache as {model}/{spec.filename}"
+        )
+    return checked(spec, path)
 
 
-def cached_path(spec: ModelSpec, cache_dir: Path) -> Path:
-    """Where the file of a registered model is kept."""
-    return cache_dir / spec.name / spec.filename
+def find_model_by_id(model_id: str, cache_dir: Path) -> ModelFile:
+    """The file that a library was built with, wherever a model of that name is known to be.
 
-
-def pull_model(name: str, cache_dir: Path) -> ModelFile:
-    """Download a registered model, resuming where an earlier try stopped; one that is there is only checked.
-
-    Shows the hub's own progress bar on stderr. Raises ConfigError, FetchError (with how to supply the file by hand).
+    Raises EmbedderError that says what to do where it is not on this machine, or is there with other weights.
     """
-    if name not in REGISTRY:
-        raise ConfigError(f"unknown model {name!r}: known are {_known()}")
-    spec = REGISTRY[name]
-    path = cached_path(spec, cache_dir)
-    if not path.is_file():
-        _download(spec, path)
-    return _checked(spec, path)
+    name = model_id.rpartition("@")[0]
+    found: str | None = None
+    for place in (name, _noted_path(model_id, cache_dir)):
+        if not place:
+            continue
+        try:
+            file = find_model(place, cache_dir)
+        except (ConfigError, EmbedderError) as error:
+            found = found or (str(error) if place in REGISTRY else None)
+            continue
+        if file.model_id == model_id:
+            return file
+        found = f"what has that name on this machine is {file.model_id}, a network with other weights"
+    if found is None:
+        found = "set embedding.model to its .onnx file, with the .json beside it"
+    raise EmbedderError(f"model {model_id} is not here: {found}. Or begin a new library (--collection NAME)")
 
 
-def _download(spec: ModelSpec, path: Path) -> None:
-    # Imported here: only this command needs the hub's client, and it is slow to import.
-    from httpx2 import HTTPError  # the hub client's own HTTP library
-    from huggingface_hub import get_hf_file_metadata, hf_hub_url
-    from huggingface_hub.errors import HfHubHTTPError
-    from huggingface_hub.file_download import http_get
+def note_model(file: ModelFile, cache_dir: Path) -> None:
+    """Remember where a model outside the registry and the cache lies, so that `auto` finds it by its id.
 
-    # Not hf_hub_download: since 2.0 it throws away what a stopped download had, and fetches all of it again.
-    url = hf_hub_url(spec.repo_id, spec.filename, revision=spec.revision)
+    Raises EmbedderError where that cannot be written.
+    """
+    if file.spec.name in REGISTRY or file.path.is_relative_to(cache_dir) or _noted_path(file.model_id, cache_dir):
+        return
+    note = _note(file.model_id, cache_dir)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        remote = get_hf_file_metadata(url, token=False)
-        # A part belongs to one content: the tag is the SHA-256 of a large file.
-        part = path.with_name(f"{path.name}.{re.sub('[^0-9A-Za-z]', '', remote.etag or '')[:64]}.part")
-        with os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT, 0o666), "r+b") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            start = file.seek(0, os.SEEK_END)
-            http_get(url, file, resume_size=start, expected_size=remote.size, displayed_filename=path.name)
-            file.seek(0)
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if re.fullmatch("[0-9a-f]{64}", remote.etag or "") and digest != remote.etag:
-            part.unlink()
-            raise OSError("what came is not what the hub has")
-        part.replace(path)
-    except (HfHubHTTPError, HTTPError, OSError) as error:
-        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-        raise FetchError(
-            f"model {spec.name!r} could not be fetched from the hub ({spec.repo_id}, revision {spec.revision})"
-            f"{': the disk is full' if full else ''}. "
-            f"Without network: fetch {spec.filename} elsewhere and either put it into the model cache as "
-            f"{spec.name}/{spec.filename}, or name the file itself in embedding.model with a .json beside it",
-            retryable=True,
-        ) from error
+        note.parent.mkdir(parents=True, exist_ok=True)
+        # By a rename: another process must never read half a line.
+        temporary = note.with_name(f"{note.name}.{uuid.uuid4().hex[:8]}.part")
+        temporary.write_text(f"{file.path}\n", encoding="utf-8")
+        temporary.replace(note)
+    except OSError as error:
+        raise EmbedderError(f"the model cache cannot be written: {error.strerror}") from error
+
+
+def _note(model_id: str, cache_dir: Path) -> Path:
+    return cache_dir / "noted" / f"{re.sub('[^A-Za-z0-9_.@-]', '_', model_id)}.txt"
+
+
+def _noted_path(model_id: str, cache_dir: Path) -> str:
+    """The path that was noted for a model, "" where there is none or it leads nowhere now."""
+    try:
+        path = _note(model_id, cache_dir).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        # A note that is not there, or is no longer readable, is as good as none: the model can be named.
+        return ""
+    return path if path.endswith(".onnx") and Path(path).is_file() else ""
+
+
+def registered_path(spec: ModelSpec, cache_dir: Path) -> Path:
+    """Where the file of a registered model is kept: in the package, or where a download puts it."""
+    return cache_dir / spec.name / spec.filename if spec.repo_id else _WEIGHTS / spec.filename
+
+
+def derived_path(name: str, cache_dir: Path) -> Path | None:
+    """Where `models quantise` keeps the model of that name; None for what cannot be a name."""
+    return cache_dir / name / f"{name}.onnx" if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}", name) else None
+
+
+def derived_names(cache_dir: Path) -> list[str]:
+    """Models that `models quantise` made here, sorted."""
+    return sorted(p.stem for p in cache_dir.glob("*/*.onnx") if p.stem == p.parent.name and p.stem not in REGISTRY)
 
 
 def read_spec(path: Path) -> ModelSpec:
@@ -218,7 +257,8 @@ def _is_number(value: object) -> bool:
     return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]
 
 
-def _checked(spec: ModelSpec, path: Path) -> ModelFile:
+def checked(spec: ModelSpec, path: Path) -> ModelFile:
+    """The model in a file. Raises EmbedderError where its checksum is not the one that is known, or was noted first."""
     try:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -227,7 +267,7 @@ def _checked(spec: ModelSpec, path: Path) -> ModelFile:
     if spec.sha256 and digest != spec.sha256:
         raise EmbedderError(
             f"model file {path.name!r} is damaged or another one: its SHA-256 begins {digest[:12]}, "
-            f"expected {spec.sha256[:12]}; delete it and fetch it again"
+            f"expected {spec.sha256[:12]}; " + ("delete it and fetch it again" if spec.repo_id else "install it again")
         )
     if not spec.sha256 and REGISTRY.get(spec.name) is spec:
         _compare_with_first_use(path, digest)
@@ -252,5 +292,5 @@ def _compare_with_first_use(path: Path, digest: str) -> None:
         raise EmbedderError(f"the checksum beside model file {path.name!r} cannot be kept: {error}") from error
 
 
-def _known() -> str:
-    return ", ".join(sorted(REGISTRY))
+def _known(cache_dir: Path) -> str:
+    return ", ".join([*sorted(REGISTRY), *derived_names(cache_dir)])

@@ -1,4 +1,4 @@
-"""The embedders of the configured model: one loaded network, one pipeline for each projection."""
+"""The embedders of a model: one loaded network, one pipeline for each projection."""
 
 from __future__ import annotations
 
@@ -7,7 +7,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from image_search.embedding.models import ModelFile, find_model
+from image_search.embedding.models import (
+    AUTO,
+    DEFAULT_MODEL,
+    ModelFile,
+    find_model,
+    find_model_by_id,
+    note_model,
+)
 from image_search.embedding.projection import (
     NO_PROJECTION,
     Projection,
@@ -16,6 +23,7 @@ from image_search.embedding.projection import (
     make_random,
     projection_from_bytes,
 )
+from image_search.errors import ModelMismatch
 from image_search.interfaces import FloatArray
 
 if TYPE_CHECKING:
@@ -25,21 +33,61 @@ if TYPE_CHECKING:
 class ModelProvider:
     """`interfaces.EmbedderProvider` over a model file; the network is loaded at the first use."""
 
-    def __init__(self, model: str, *, cache_dir: Path, projections: ProjectionFolder, threads: int) -> None:
+    def __init__(
+        self,
+        model: str,
+        *,
+        cache_dir: Path,
+        projections: ProjectionFolder,
+        threads: int,
+        file: ModelFile | None = None,
+    ) -> None:
+        """`model`: a name, a path, or "auto"; `file`: where it was found already."""
         self._model, self._cache_dir, self._threads = model, cache_dir, threads
         self._projections = projections
         self._lock = threading.RLock()
-        self._file: ModelFile | None = None
+        self._file = file
         self._plain: TowheeEmbedder | None = None
         self._embedders: dict[str, TowheeEmbedder] = {}
+        self._others: dict[str, ModelProvider] = {}
+
+    @property
+    def is_auto(self) -> bool:
+        """Whether a library's own model is used, whichever that is."""
+        return self._model == AUTO
 
     @property
     def model_id(self) -> str:
-        """Id of the configured model. Raises ConfigError or EmbedderError where there is none."""
+        """Id of the model that a new library takes. Raises ConfigError or EmbedderError where there is none."""
+        return self._found().model_id
+
+    def for_model(self, model_id: str) -> ModelProvider:
+        """The embedders of the model that a library was built with: this one, or with "auto" the one of that id.
+
+        Raises ModelMismatch where another model is configured by name, EmbedderError where its file is not here.
+        """
+        if not self.is_auto:
+            if model_id != self.model_id:
+                raise ModelMismatch(
+                    f"built with model {model_id}, and {self.model_id} is configured: their vectors cannot be "
+                    "compared. Configure that model (embedding.model), or auto, or name another collection"
+                )
+            return self
         with self._lock:
-            if self._file is None:
-                self._file = find_model(self._model, self._cache_dir)
-            return self._file.model_id
+            if model_id not in self._others:
+                file = find_model_by_id(model_id, self._cache_dir)
+                own = file.spec.name == DEFAULT_MODEL and file.model_id == self.model_id
+                self._others[model_id] = self if own else self._beside(file)
+            return self._others[model_id]
+
+    def _beside(self, file: ModelFile) -> ModelProvider:
+        return ModelProvider(
+            file.spec.name,
+            cache_dir=self._cache_dir,
+            projections=self._projections,
+            threads=self._threads,
+            file=file,
+        )
 
     def get(self, projection_id: str) -> TowheeEmbedder:
         """The model with a saved projection, or with "none"."""
@@ -79,6 +127,13 @@ class ModelProvider:
                 from image_search.embedding.network import Network
                 from image_search.embedding.pipeline import TowheeEmbedder
 
-                self._file = file = find_model(self._model, self._cache_dir)
+                file = self._found()
                 self._plain = TowheeEmbedder(file, Network(file.path, file.spec, threads=self._threads))
+                note_model(file, self._cache_dir)
             return self._plain
+
+    def _found(self) -> ModelFile:
+        with self._lock:
+            if self._file is None:
+                self._file = find_model(DEFAULT_MODEL if self.is_auto else self._model, self._cache_dir)
+            return self._file

@@ -12,18 +12,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from image_search.errors import CollectionExists, CollectionNotFound, ModelMismatch
+from image_search.errors import CollectionExists, CollectionNotFound, EmbedderError, ModelMismatch
 from image_search.interfaces import Embedder, EmbedderProvider, VectorStore
 from image_search.names import check_collection_name, parse_projection
 from image_search.services.gate import SwitchGate
 from image_search.types import CollectionSpec, IndexSpec
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 
 @dataclass(frozen=True)
 class OpenCollection:
-    """A collection that was checked against the configured model."""
+    """A collection with the embedder of its model and projection."""
 
     name: str
     """As people name it."""
@@ -31,6 +32,8 @@ class OpenCollection:
     """The collection that the name pointed to when it was opened."""
     spec: CollectionSpec
     embedder: Embedder
+    provider: EmbedderProvider
+    """Of the model that it was built with."""
 
 
 class Collections:
@@ -79,18 +82,28 @@ class Collections:
 
     def _open(self, name: str, *, raw: bool) -> OpenCollection:
         physical, spec = self._find(name)
-        model_id = self.provider.model_id
-        if spec.model_id != model_id:
-            raise ModelMismatch(
-                f"collection {name!r} was built with model {spec.model_id}, and {model_id} is configured: their "
-                "vectors cannot be compared. Configure that model (embedding.model), or name another collection"
-            )
-        embedder = self.provider.get("none" if raw else spec.projection_id)
+        provider = self._provider_of(name, spec)
+        embedder = provider.get("none" if raw else spec.projection_id)
         if not raw and embedder.dim != spec.dim:
             raise ModelMismatch(
                 f"collection {name!r} holds vectors of {spec.dim} numbers; its model and projection give {embedder.dim}"
             )
-        return OpenCollection(name, physical, spec, embedder)
+        return OpenCollection(name, physical, spec, embedder, provider)
+
+    def provider_for(self, name: str) -> EmbedderProvider:
+        """The embedders of a collection's model; of the one it would be made with where there is none yet.
+
+        Raises ModelMismatch, EmbedderError where that model cannot be used here.
+        """
+        return self._provider_of(name, self.spec(name)) if self.exists(name) else self.provider
+
+    def _provider_of(self, name: str, spec: CollectionSpec) -> EmbedderProvider:
+        try:
+            return self.provider.for_model(spec.model_id)
+        except ModelMismatch as error:
+            raise ModelMismatch(f"collection {name!r} was {error}") from error
+        except EmbedderError as error:
+            raise EmbedderError(f"collection {name!r} cannot be used: {error}") from error
 
     def open_raw(self, name: str) -> OpenCollection:
         """The collection with the embedder of raw vectors, also where its projection's artefact is lost.
@@ -99,41 +112,53 @@ class Collections:
         """
         return self._open(name, raw=True)
 
-    def open_or_create(self, name: str) -> OpenCollection:
-        """The collection, made for the configured model where there is none yet."""
+    def open_or_create(self, name: str, provider: EmbedderProvider | None = None) -> OpenCollection:
+        """The collection; where there is none yet, made for a model (default: the one that a new library takes)."""
+        provider = provider or self.provider
         with self._lock:
             if not self.exists(name):
                 wanted = parse_projection(self.projection)
-                projection_id = self.provider.make_random(wanted.dim) if wanted.kind == "random" else "none"
-                self.create(name, self.new_spec(projection_id))
+                projection_id = provider.make_random(wanted.dim) if wanted.kind == "random" else "none"
+                self.create(name, self.new_spec(projection_id, provider=provider))
         return self.open(name)
 
     def read(self, name: str, action: Callable[[OpenCollection], T]) -> T:
         """What `action` returns for the open collection, again where a rebuild replaced it meanwhile."""
-        return self._retrying(name, action, writes=False)
+        return self._retrying(name, lambda: self._opened(name), action, writes=False)
 
     def write(self, name: str, action: Callable[[OpenCollection], T]) -> T:
         """The same for an action that writes (and may be repeated): it is repeated where a rebuild switched to the
         next collection while it ran, so that nothing is written only to one that is about to be dropped. On one
         machine the gate keeps writers and switches apart; the repetition is for several."""
         with self.gate.writing():
-            return self._retrying(name, action, writes=True)
+            return self._retrying(name, lambda: self._opened(name), action, writes=True)
 
-    def _retrying(self, name: str, action: Callable[[OpenCollection], T], *, writes: bool) -> T:
+    def alter(self, name: str, action: Callable[[str], T]) -> T:
+        """`write` for an action on rows that makes no vectors, given the collection's own name: it needs no model."""
+        with self.gate.writing():
+            return self._retrying(name, lambda: (self._find(name)[0],) * 2, action, writes=True)
+
+    def _opened(self, name: str) -> tuple[str, OpenCollection]:
+        opened = self.open(name)
+        return opened.physical, opened
+
+    def _retrying(self, name: str, look: Callable[[], tuple[str, U]], action: Callable[[U], T], *, writes: bool) -> T:
         while True:
-            opened = self.open(name)
+            physical, subject = look()
             try:
-                result = action(opened)
+                result = action(subject)
             except CollectionNotFound:
-                if self.store.resolve(name) == opened.physical:
+                if self.store.resolve(name) == physical:
                     raise
                 continue
-            if not writes or self.store.resolve(name) == opened.physical:
+            if not writes or self.store.resolve(name) == physical:
                 return result
 
-    def new_spec(self, projection_id: str, index: IndexSpec | None = None) -> CollectionSpec:
-        """The spec of a collection for the configured model and a saved projection."""
-        embedder = self.provider.get(projection_id)
+    def new_spec(
+        self, projection_id: str, index: IndexSpec | None = None, *, provider: EmbedderProvider | None = None
+    ) -> CollectionSpec:
+        """The spec of a collection for a model (default: the one that a new library takes) and a saved projection."""
+        embedder = (provider or self.provider).get(projection_id)
         return CollectionSpec(
             model_id=embedder.model_id,
             dim=embedder.dim,

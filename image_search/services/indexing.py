@@ -158,8 +158,8 @@ class IndexingService:
         for leftover in self._collections.leftovers(collection):
             store.drop_collection(leftover)
         projection_id = self._projection_id(opened, projection, on_progress, stop)
-        spec = self._collections.new_spec(projection_id, index or opened.spec.index)
-        embedder = self._collections.provider.get(projection_id)
+        spec = self._collections.new_spec(projection_id, index or opened.spec.index, provider=opened.provider)
+        embedder = opened.provider.get(projection_id)
         since_ms = _now_ms()
         fresh = self._collections.create_beside(collection, spec)
         try:
@@ -233,7 +233,7 @@ class IndexingService:
     def _projection_id(
         self, opened: OpenCollection, projection: str | None, on_progress: ProgressListener, stop: threading.Event
     ) -> str:
-        provider = self._collections.provider
+        provider = opened.provider
         if projection is None:
             return opened.spec.projection_id
         kind, pca_dim = parse_projection(projection)

@@ -34,6 +34,18 @@ class InsertOutcome:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """Which model a collection is used with, and why that one."""
+
+    model_id: str
+    """"" where none can be used."""
+    why: Literal["named", "library", "default", "unusable"]
+    """Named in the configuration; what the library was built with; what a new library takes; none can be used."""
+    reason: str
+    """The same in words; with "unusable", what to do."""
+
+
+@dataclass(frozen=True, slots=True)
 class LibraryStatus:
     """The library at a glance."""
 
@@ -42,8 +54,7 @@ class LibraryStatus:
     images: int
     spec: CollectionSpec | None
     """None while there is no such collection."""
-    model_id: str
-    """Of the configured model; "" while there is none."""
+    chosen: ModelChoice
 
     def as_dict(self) -> dict[str, Any]:
         """The status as plain data."""
@@ -54,7 +65,11 @@ class LibraryStatus:
             "images": self.images,
             "model": describe_model(spec) if spec else None,
             "index": {"kind": spec.index.kind, "params": dict(spec.index.params)} if spec else None,
-            "configured_model": self.model_id,
+            "model_choice": {
+                "name": self.chosen.model_id,
+                "why": self.chosen.why,
+                "reason": self.chosen.reason,
+            },
         }
 
 
@@ -144,7 +159,7 @@ class LibraryService:
 
     def _delete(self, collection: str, ids: list[str], model_id: str) -> int:
         store = self._collections.store
-        deleted = self._collections.write(collection, lambda opened: store.delete(opened.physical, ids))
+        deleted = self._collections.alter(collection, lambda physical: store.delete(physical, ids))
         elsewhere: set[str] = set()
         for name in self._collections.names():
             elsewhere |= set(store.get(self._physical(name), ids))
@@ -166,7 +181,25 @@ class LibraryService:
             images = store.count(self._physical(collection))
         except CollectionNotFound:
             spec, images = None, 0
-        return LibraryStatus(collection, tuple(self._collections.names()), images, spec, self._model_id())
+        try:
+            chosen = self.choose_model(collection)
+        except ImageSearchError as error:
+            # Status is asked when something is wrong; "no model" is one of its answers.
+            chosen = ModelChoice("", "unusable", str(error))
+        return LibraryStatus(collection, tuple(self._collections.names()), images, spec, chosen)
+
+    def choose_model(self, collection: str) -> ModelChoice:
+        """The model of a collection, found but not loaded.
+
+        Raises ConfigError, ModelMismatch, EmbedderError where it cannot be used here; the message says what to do.
+        """
+        exists = self._collections.exists(collection)
+        provider = self._collections.provider_for(collection)
+        if not self._collections.provider.is_auto:
+            return ModelChoice(provider.model_id, "named", "named in the configuration")
+        if exists:
+            return ModelChoice(provider.model_id, "library", f"collection {collection!r} was built with it")
+        return ModelChoice(provider.model_id, "default", "the default of a new library")
 
     def check_ready(self, collection: str) -> None:
         """Return when stores answer and the model is loaded. Raises the error of the part that is not."""
@@ -188,10 +221,3 @@ class LibraryService:
     def _physical(self, collection: str) -> str:
         self._collections.spec(collection)
         return self._collections.store.resolve(collection)
-
-    def _model_id(self) -> str:
-        try:
-            return self._collections.provider.model_id
-        except ImageSearchError:
-            # Status is asked when something is wrong; "no model" is one of its answers.
-            return ""

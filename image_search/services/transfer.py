@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from image_search.errors import DatasetFormatError, InvalidInput, ModelMismatch
+from image_search.errors import DatasetFormatError, EmbedderError, InvalidInput, ModelMismatch
 from image_search.interfaces import FloatArray, ImageStore, OriginalsMode, ShardFiles, VectorArchive, VectorBatch
 from image_search.services.collections import Collections
 from image_search.services.objects import store_objects
@@ -84,6 +84,7 @@ class TransferService:
                 on_progress(Progress("exporting", done, total))
 
         projected = spec.projection_id != "none"
+        # Needs no model: a library can be taken away from where its model is gone.
         projection = self._collections.provider.export_projection(spec.projection_id) if projected else b""
         info = ShardInfo(spec.model_id, spec.projection_id, spec.dim, total)
         count = self._shards.write_vector_shard(path, info, batches(), projection=projection)
@@ -105,17 +106,24 @@ class TransferService:
         first = infos[0]
         if any((i.model_id, i.projection_id) != (first.model_id, first.projection_id) for i in infos):
             raise DatasetFormatError(f"{path.name!r} holds shards of several models or projections")
-        if first.model_id != self._collections.provider.model_id:
+        try:
+            provider = self._collections.provider.for_model(first.model_id)
+        except (ModelMismatch, EmbedderError) as error:
             raise ModelMismatch(
-                f"{path.name}: vectors of model {first.model_id}; {self._collections.provider.model_id} is configured"
-            )
+                f"{path.name}: vectors of model {first.model_id} cannot be used here: {error}"
+            ) from error
         if not self._collections.exists(collection):
             if first.projection_id != "none":
-                self._collections.provider.import_projection(self._shards.read_projection(paths[0]))
-                self._collections.create(collection, self._collections.new_spec(first.projection_id))
+                provider.import_projection(self._shards.read_projection(paths[0]))
+                self._collections.create(collection, self._collections.new_spec(first.projection_id, provider=provider))
             else:
-                self._collections.open_or_create(collection)
+                self._collections.open_or_create(collection, provider)
         opened = self._collections.open(collection)
+        if opened.spec.model_id != first.model_id:
+            raise ModelMismatch(
+                f"{path.name}: vectors of model {first.model_id}; collection {collection!r} holds those of "
+                f"{opened.spec.model_id}. Import into a new collection: --collection NAME"
+            )
         if first.projection_id not in ("none", opened.spec.projection_id):
             raise ModelMismatch(
                 f"{path.name}: vectors of projection {first.projection_id}; collection {collection!r} has "
@@ -191,7 +199,7 @@ class TransferService:
         on_progress: ProgressListener,
     ) -> ImportReport:
         store = self._collections.store
-        archive = self._archive_for(self._collections.provider.model_id)
+        archive = self._archive_for(self._collections.spec(collection).model_id)
         added = unchanged = without = 0
         for records, vectors in batches:
             known = store.get(store.resolve(collection), [r.image_id for r in records])

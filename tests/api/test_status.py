@@ -19,6 +19,11 @@ def test_status_tells_the_library_and_the_limits(client: FlaskClient) -> None:
     assert (body["ok"], body["collection"], body["collections"], body["images"]) == (True, "default", ["default"], 15)
     assert body["model"] == {"name": "mean_colour@000000000000", "dim": 48, "metric": "cosine", "projection": "none"}
     assert body["index"] == {"kind": "FLAT", "params": {}}
+    assert body["model_choice"] == {
+        "name": "mean_colour@000000000000",
+        "why": "named",
+        "reason": "named in the configuration",
+    }
     assert body["limits"] == {
         "max_image_bytes": 20_000_000,
         "max_request_bytes": 64_000_000,
@@ -90,11 +95,10 @@ def test_readyz_says_which_part_is_away(
 def test_a_service_without_a_model_still_shows_its_status(
     client: FlaskClient, stocked: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def away(_self: object) -> str:
-        raise ConfigError("no model is configured")
-
-    monkeypatch.setattr(type(stocked.provider), "model_id", property(away))
-    assert client.get("/status").get_json()["images"] == 15
+    _break(stocked.provider, "for_model", ConfigError("unknown model 'compct'"), monkeypatch)
+    body = client.get("/status").get_json()
+    assert body["images"] == 15
+    assert body["model_choice"] == {"name": "", "why": "unusable", "reason": "unknown model 'compct'"}
     assert_problem(client.post("/search", json={"image": encoded(RED)}), 503, "misconfigured")
 
 

@@ -53,7 +53,16 @@ def test_help(cli: Cli, name: str) -> None:
 
 def test_the_commands_that_scripts_rely_on() -> None:
     expected = {"ingest", "preprocess", "embed", "index", "export", "import", "search", "show", "delete", "status"}
-    expected |= {"evaluate", "samples", "serve", "config show", "models list", "models pull"}
+    expected |= {
+        "evaluate",
+        "samples",
+        "serve",
+        "config show",
+        "models list",
+        "models pull",
+        "models quantise",
+        "models which",
+    }
     assert set(LEAVES) == expected
 
 

@@ -98,7 +98,7 @@ def test_another_model_is_refused_with_what_to_do(
 
 
 MODELS = [
-    ("", 2, "no model is configured"),
+    ("", 2, "known are compact, resnet50"),
     ("resnet50", 1, "models pull resnet50"),
     ("resnet51", 2, "resnet51"),
     ("/nowhere/x.onnx", 1, "does not exist"),

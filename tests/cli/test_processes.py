@@ -74,7 +74,7 @@ def test_a_stop_is_clean_and_a_later_run_goes_on(
     cli: Cli, start: Start, many: Path, data_dir: Path, number: signal.Signals
 ) -> None:
     process = start(*SMALL_CHUNKS, "ingest", many, "--json")
-    until(lambda: stored(data_dir) >= 50, process)
+    until(lambda: stored(data_dir) >= 5, process)
     process.send_signal(number)
     out, err = process.communicate(timeout=20)
     assert process.returncode == 1, err

@@ -36,7 +36,8 @@ FREE_OF_ADAPTERS = ("storage.keys", "metadata.jsonl")
 SDK_HOMES = {
     "pymilvus": ("vectors.milvus_",),
     "milvus_lite": ("vectors.lite_engine",),
-    "onnxruntime": ("embedding.network",),
+    "onnxruntime": ("embedding.network", "embedding.int8"),
+    "onnx": ("embedding.int8",),
     "towhee": ("embedding.pipeline",),
     "h5py": ("datasets.hdf5",),
     "minio": ("storage.minio_store",),
@@ -48,8 +49,8 @@ SDK_HOMES = {
     "click": ("cli.",),
     "rich": ("cli.",),
     "configparser": ("config",),
-    "huggingface_hub": ("embedding.models",),
-    "httpx2": ("embedding.models",),
+    "huggingface_hub": ("embedding.hub",),
+    "httpx2": ("embedding.hub",),
     "imagehash": ("fingerprint",),
 }
 

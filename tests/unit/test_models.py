@@ -20,7 +20,8 @@ import pytest
 pytest.importorskip("onnx", reason="onnx (requirements-dev.txt) is not installed")
 
 from image_search.embedding import models
-from image_search.embedding.models import REGISTRY, ModelSpec, cached_path, find_model, pull_model, read_spec
+from image_search.embedding.hub import pull_model
+from image_search.embedding.models import REGISTRY, ModelSpec, find_model, read_spec, registered_path
 from image_search.errors import ConfigError, EmbedderError
 from tests.unit.onnx_files import DIM, EDGE, description, write_model, write_network
 
@@ -132,8 +133,9 @@ def test_a_checksum_that_is_right_and_one_that_is_not(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("model", "kind", "reason"),
     [
-        ("", ConfigError, "no model is configured.*IMAGE_SEARCH_EMBEDDING__MODEL.*resnet50"),
-        ("resnet51", ConfigError, "unknown model 'resnet51': known are resnet50"),
+        ("", ConfigError, "unknown model '': known are compact, resnet50.*IMAGE_SEARCH_EMBEDDING__MODEL"),
+        ("resnet51", ConfigError, "unknown model 'resnet51': known are compact, resnet50, or"),
+        ("../resnet50", ConfigError, "unknown model"),
         ("weights.pt", ConfigError, "unknown model"),
         ("/nowhere/weights.onnx", EmbedderError, "'/nowhere/weights.onnx' does not exist"),
         ("resnet50", EmbedderError, "models pull resnet50.*resnet50/model.onnx"),
@@ -151,7 +153,7 @@ def test_a_folder_is_no_model(tmp_path: Path) -> None:
 
 
 def supply(cache: Path, data: bytes = b"weights") -> Path:
-    path = cached_path(REGISTRY["resnet50"], cache)
+    path = registered_path(REGISTRY["resnet50"], cache)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
     return path
@@ -178,7 +180,7 @@ def test_a_note_that_cannot_be_read_is_one_clear_line(tmp_path: Path) -> None:
 def test_a_registered_checksum_is_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     supply(tmp_path)
     spec = replace(REGISTRY["resnet50"], sha256="1" * 64)
-    monkeypatch.setattr(models, "REGISTRY", {"resnet50": spec})
+    monkeypatch.setitem(models.REGISTRY, "resnet50", spec)
     with pytest.raises(EmbedderError, match="expected 111111111111"):
         pull_model("resnet50", tmp_path)
 
@@ -192,7 +194,7 @@ def test_another_file_of_a_registered_name_leaves_no_note(tmp_path: Path) -> Non
 def test_the_registry_is_complete() -> None:
     for name, spec in REGISTRY.items():
         assert name == spec.name
-        for field in ("licence", "source", "repo_id", "revision", "filename"):
+        for field in ("licence", "source", "filename", *(("repo_id", "revision") if spec.repo_id else ("sha256",))):
             assert getattr(spec, field), f"{name}: {field}"
         assert spec.resize_shortest_px >= spec.crop_px
         values = {f.name: getattr(spec, f.name) for f in fields(spec)}
@@ -280,7 +282,7 @@ def hub() -> Iterator[tuple[type[Hub], str]]:
 PULL = """
 import sys
 from pathlib import Path
-from image_search.embedding.models import pull_model
+from image_search.embedding.hub import pull_model
 from image_search.errors import FetchError
 try:
     model = pull_model("resnet50", Path(sys.argv[1]))
@@ -310,7 +312,7 @@ def test_pull_fetches_the_pinned_revision_once(tmp_path: Path, hub: tuple[type[H
     handler, endpoint = hub
     handler.data = write_network(tmp_path / "source.onnx").read_bytes()
     digest = hashlib.sha256(handler.data).hexdigest()
-    path = cached_path(REGISTRY["resnet50"], tmp_path)
+    path = registered_path(REGISTRY["resnet50"], tmp_path)
     assert pull(tmp_path, endpoint) == f"resnet50@{digest[:12]} {path}"
     assert path.read_bytes() == handler.data
     assert {request.split()[1] for request, _ in handler.seen} == {
@@ -336,7 +338,7 @@ def test_pull_goes_on_where_a_killed_one_stopped(tmp_path: Path, hub: tuple[type
         handler.released.wait(0.01)
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=30)
-    assert not cached_path(REGISTRY["resnet50"], tmp_path).exists(), "half a model is no model"
+    assert not registered_path(REGISTRY["resnet50"], tmp_path).exists(), "half a model is no model"
 
     handler.stall_at = None
     handler.released.set()
@@ -383,7 +385,7 @@ def test_pull_without_network_says_how_to_supply_the_file(tmp_path: Path, offlin
     assert answer.startswith("FetchError retryable=True: model 'resnet50' could not be fetched from the hub")
     assert "Without network: fetch model.onnx elsewhere" in answer
     assert "resnet50/model.onnx" in answer
-    assert not cached_path(REGISTRY["resnet50"], tmp_path).exists()
+    assert not registered_path(REGISTRY["resnet50"], tmp_path).exists()
 
 
 def test_pull_of_a_name_that_nobody_knows(tmp_path: Path) -> None:

@@ -24,12 +24,12 @@ def stage(services: Services, folder: Path) -> tuple[StageReport, StageReport, i
     pictures = services.stages.preprocess(Source(folder), services.staged_pictures)
     vectors = services.stages.embed(
         services.staged_pictures,
-        services.staged_vectors,
+        services.staged_vectors(services.provider.model_id),
         services.provider.get("none"),
         services.archive_for(MEAN_COLOUR_MODEL),
         batch_size=4,
     )
-    shards = shard_files(services.staged_vectors)
+    shards = shard_files(services.staged_vectors(services.provider.model_id))
     return pictures, vectors, services.indexing.add_shards("default", shards).added if shards else 0
 
 

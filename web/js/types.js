@@ -36,12 +36,15 @@
  * @property {TimingMs} timing_ms
  */
 
+/** @typedef {{name: string, why: "named" | "library" | "default" | "unusable", reason: string}} ModelChoice */
+
 /**
  * @typedef {object} ServiceStatus
  * @property {true} ok
  * @property {number} images
  * @property {string} collection
  * @property {ModelInfo | null} model
+ * @property {ModelChoice} [model_choice]
  * @property {{kind: string, params: Record<string, unknown>} | null} [index]
  * @property {{vectors: string, images: string}} [stores]
  * @property {Limits} [limits]

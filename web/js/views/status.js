@@ -1,9 +1,16 @@
 // @ts-check
-/** @import {ServiceState, ServiceStatus, State} from "../types.js" */
+/** @import {ModelChoice, ServiceState, ServiceStatus, State} from "../types.js" */
 /** @import {Translator} from "../i18n.js" */
 import { byId, changes, el, icon } from "../dom.js";
 import { formatBytes } from "../format.js";
 import { translator } from "../i18n.js";
+
+/** @type {Record<string, string>} */
+const WHY = {
+  named: "status.why.named",
+  library: "status.why.library",
+  default: "status.why.default",
+};
 
 /** The service's state: a pill in the page's bar, all of it behind the pill, the main facts at the page's end. */
 export class StatusView {
@@ -93,13 +100,14 @@ function summaryOf({ phase, status }, tr) {
  * @param {Translator} tr
  */
 function rowsOf(status, tr) {
-  const { model, index, stores, limits } = status;
+  const { model, model_choice: choice, index, stores, limits } = status;
   const tuning = Object.entries(index?.params ?? {}).map(([name, value]) => `${name} ${String(value)}`);
   /** @type {[string, string | null | undefined][]} */
   const pairs = [
     [tr.t("status.images"), tr.number(status.images)],
     [tr.t("status.collection"), status.collection],
-    [tr.t("status.model"), model?.name ?? tr.t("status.noModel")],
+    [tr.t("status.model"), model?.name ?? (choice?.name || tr.t("status.noModel"))],
+    [tr.t("status.why"), choice && whyOf(choice, tr)],
     [tr.t("status.dim"), model && tr.number(model.dim)],
     [tr.t("status.projection"), model?.projection],
     [tr.t("status.index"), index && [index.kind, ...tuning].join(" · ")],
@@ -113,6 +121,15 @@ function rowsOf(status, tr) {
     [tr.t("status.version"), status.version],
   ];
   return pairs.flatMap(([name, value]) => (value ? [row(name, value)] : []));
+}
+
+/**
+ * Where no model can be used, the service's own words say what to do.
+ * @param {ModelChoice} choice
+ * @param {Translator} tr
+ */
+function whyOf({ why, reason }, tr) {
+  return why in WHY ? tr.t(WHY[why]) : reason;
 }
 
 /**
