@@ -18,6 +18,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from image_search.errors import ConfigError, InvalidParameter
 from image_search.names import check_collection_name, parse_projection
 from image_search.types import DEFAULT_COLLECTION, IndexKind
+from image_search.urls import Allowed
 
 ENV_PREFIX = "IMAGE_SEARCH_"
 ENV_CONFIG_FILE = "IMAGE_SEARCH_CONFIG"
@@ -149,6 +150,24 @@ class SecuritySettings:
     )
 
 
+@dataclass(frozen=True)
+class UrlFetchSettings:
+    """Pictures that the server fetches by their URL."""
+
+    mode: Literal["off", "allowlist", "public"] = _setting(
+        "public", "Which addresses: none; only those in `allow`; every public one and those in `allow`."
+    )
+    allow: tuple[str, ...] = _setting(
+        (),
+        "Host names, IP addresses and networks, comma-separated, as in `nas.lan, 192.168.1.0/24, 127.0.0.1:8080`: the "
+        "one way to hosts of the LAN. Without a port those of `ports` are meant. A listed name may lead into the LAN.",
+    )
+    ports: tuple[int, ...] = _setting((80, 443), "Ports that may be asked, comma-separated.")
+    connect_s: float = _setting(3.0, "Longest wait for a connection, in seconds.")
+    read_s: float = _setting(5.0, "Longest wait for the next bytes, in seconds.")
+    total_s: float = _setting(10.0, "Longest time for one picture, redirects included, in seconds.")
+
+
 SECTIONS: Mapping[str, type[Any]] = {
     "library": LibrarySettings,
     "embedding": EmbeddingSettings,
@@ -158,6 +177,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "ingest": IngestSettings,
     "http_server": HttpServerSettings,
     "security": SecuritySettings,
+    "url_fetch": UrlFetchSettings,
 }
 
 
@@ -173,6 +193,7 @@ class Settings:
     ingest: IngestSettings = field(default_factory=IngestSettings)
     http_server: HttpServerSettings = field(default_factory=HttpServerSettings)
     security: SecuritySettings = field(default_factory=SecuritySettings)
+    url_fetch: UrlFetchSettings = field(default_factory=UrlFetchSettings)
     origins: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -378,7 +399,8 @@ def _from_text(text: str, hint: Any, key: str, origin: str) -> Any:
             return number
         problem = "a whole number, not negative" if hint is int else "a number, not negative"
     elif get_origin(hint) is tuple:
-        return tuple(part for part in (p.strip() for p in text.split(",")) if part)
+        item = get_args(hint)[0]
+        return tuple(_from_text(part, item, key, origin) for part in text.split(",") if part.strip())
     else:
         return text
     raise ConfigError(f"{key} = {text!r} ({origin}): must be {problem}")
@@ -388,7 +410,7 @@ def _to_text(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, tuple):
-        return ", ".join(value)
+        return ", ".join(map(str, value))
     return str(value)
 
 
@@ -416,3 +438,13 @@ def _check_together(settings: Settings) -> None:
         raise ConfigError(f"{'library' if error.field == 'collection' else 'embedding'}.{error}") from error
     if "*" in settings.http_server.cors_origins:
         raise ConfigError("http_server.cors_origins: name the origins; * is never accepted")
+    fetch = settings.url_fetch
+    for text in fetch.allow:
+        Allowed.parse(text)
+    if fetch.mode == "allowlist" and not fetch.allow:
+        raise ConfigError("url_fetch.mode = allowlist needs url_fetch.allow")
+    if not fetch.ports or not all(0 < port <= 65_535 for port in fetch.ports):
+        raise ConfigError(f"url_fetch.ports = {_to_text(fetch.ports)}: must be numbers from 1 to 65535")
+    for key in ("connect_s", "read_s", "total_s"):
+        if not getattr(fetch, key):
+            raise ConfigError(f"url_fetch.{key} = 0: must be more than 0")

@@ -27,9 +27,10 @@ PURE = (
     "fingerprint",
     "evaluation",
     "records",
+    "urls",
     "config",
 )
-ADAPTERS = ("embedding", "vectors", "storage", "datasets", "metadata")
+ADAPTERS = ("embedding", "vectors", "storage", "datasets", "metadata", "fetching")
 FREE_OF_ADAPTERS = ("storage.keys", "metadata.jsonl")
 """Pure modules that live beside adapters: keys of objects, words for pictures."""
 
@@ -52,6 +53,7 @@ SDK_HOMES = {
     "huggingface_hub": ("embedding.hub",),
     "httpx2": ("embedding.hub",),
     "imagehash": ("fingerprint",),
+    "idna": ("urls",),
 }
 
 
@@ -124,7 +126,7 @@ def test_every_module_is_seen() -> None:
 
 @pytest.mark.parametrize("module", [name for name in PURE if name in SOURCES])
 def test_pure_modules_import_only_each_other_numpy_and_pillow(module: str) -> None:
-    allowed = {"numpy", "PIL"} | ({"imagehash"} if module == "fingerprint" else set())
+    allowed = {"numpy", "PIL"} | {"fingerprint": {"imagehash"}, "urls": {"idna"}}.get(module, set())
     assert _foreign(module) <= allowed
     assert _own(module) <= set(PURE)
 
@@ -162,6 +164,12 @@ def test_adapters_never_import_each_other(module: str) -> None:
     assert not _within_any(own, ("services", "wiring", "config", "api", "cli"))
 
 
+def test_fetching_stands_on_the_standard_library() -> None:
+    assert _own("fetching") == {"errors", "urls"}
+    assert _own("urls") == {"errors"}
+    assert not _foreign("fetching")
+
+
 def test_implementations_of_one_protocol_do_not_know_each_other() -> None:
     assert not {m for m in _own("vectors.memory_store") if m.startswith(("vectors.milvus_", "vectors.lite_"))}
     for name in _modules("vectors"):
@@ -179,6 +187,7 @@ CONCRETE = (
     "embedding.network",
     "embedding.provider",
     "embedding.projection",
+    "fetching",
 )
 
 

@@ -154,6 +154,14 @@ def test_an_unknown_flag_is_refused() -> None:
         ("http_server.workers", "2", "Lite file serves one process"),
         ("milvus.index", "HNSW", "FLAT only"),
         ("storage.backend", "minio", "storage.endpoint"),
+        ("url_fetch.mode", "on", "one of off, allowlist, public"),
+        ("url_fetch.mode", "allowlist", "needs url_fetch.allow"),
+        ("url_fetch.allow", "nas.lan, 192.168.1.7/24", "'192.168.1.7/24' is no host name, IP address or network"),
+        ("url_fetch.ports", "80, http", "whole number"),
+        ("url_fetch.ports", "80, 0", "from 1 to 65535"),
+        ("url_fetch.ports", "65536", "from 1 to 65535"),
+        ("url_fetch.ports", "", "from 1 to 65535"),
+        ("url_fetch.read_s", "0", "more than 0"),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_key(key: str, value: str, reason: str) -> None:
@@ -178,10 +186,12 @@ def test_values_of_every_kind() -> None:
         milvus__index="HNSW",
         milvus__index_params="M=16, efConstruction=200",
         http_server__workers="4",
+        url_fetch__ports=" 80,,8_080 ",
         security__user_key="with = and % and spaces",
     )
     assert settings.http_server.max_image_bytes == 20_000_000
     assert settings.milvus.timeout_s == 2.5
+    assert settings.url_fetch.ports == (80, 8080)
     assert settings.storage.secure is False
     assert settings.http_server.cors_origins == ("https://a", "null")
     assert settings.milvus_uri == "http://milvus:19530"

@@ -1,0 +1,300 @@
+"""A picture by its URL, safe by default: the one place that opens a connection to an address a user gave.
+
+    text -> Target (one parser, for the check and for the connection) -> every address of the name, all checked
+         -> a socket to a checked address -> TLS for the name -> GET -> bytes within the limits, or from the start
+
+http.client does the HTTP: over a socket that is made here it follows no redirect, reads no proxy variable, keeps no
+cookie and decodes no body, which an HTTP client (urllib3, httpx2) would have to be told one by one; and every read goes
+through one object that knows the deadline.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import http.client
+import io
+import ipaddress
+import socket
+import ssl
+import time
+import urllib.parse
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Literal, cast
+
+from image_search.errors import FetchError, ImageTooLarge, InvalidParameter, UnsupportedFormat
+from image_search.urls import FIELD, Allowed, IPAddress, Target, check_characters, is_lan, is_public
+
+Resolver = Callable[[str, int], list[str]]
+"""(name, port) -> every address of the name, as text; raises OSError where there is none."""
+
+NOT_FETCHED = "the address cannot be fetched"
+"""The one text for blocked, refused, unreachable, too slow and wrong: nobody learns from it what is on the inside."""
+
+_REDIRECTS = (301, 302, 303, 307, 308)
+_TEMPORARY = (408, 425, 429, 500, 502, 503, 504)
+_WEB_PAGES = ("text/html", "application/xhtml+xml")
+_MAX_ADDRESSES_TRIED = 4
+_LOOKUPS_AT_ONCE = 16
+_CHUNK_BYTES = 1 << 16
+_HEADERS = {
+    "Accept": "image/*,*/*;q=0.5",
+    "Accept-Encoding": "identity",
+    "User-Agent": "image-search",
+    "Connection": "close",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class UrlPolicy:
+    """What may be fetched, and how much of it."""
+
+    mode: Literal["off", "allowlist", "public"] = "public"
+    """`public`: every global address and what `allow` lists; `allowlist`: only what `allow` lists."""
+    allow: tuple[str, ...] = ()
+    """Host names, IP addresses and networks, each with `:port` where it is another than those of `ports`. A name may
+    lead into the LAN; any other address that is not global is reached only where itself or its network is listed."""
+    ports: tuple[int, ...] = (80, 443)
+    connect_s: float = 3.0
+    """For each attempt to connect, and for the TLS handshake."""
+    read_s: float = 5.0
+    """For each wait for the next bytes."""
+    total_s: float = 10.0
+    """For everything: look-up, redirects, headers and body."""
+    max_bytes: int = 20_000_000
+    max_redirects: int = 3
+
+
+class UrlFetcher:
+    """Fetches pictures by their URL within a policy; safe to call from several threads.
+
+    `resolve` stands in for the system's look-up, `tls` for the certificates that the system trusts.
+    Raises ConfigError for an entry of `allow` that is no host, address or network.
+    """
+
+    def __init__(
+        self, policy: UrlPolicy, *, resolve: Resolver | None = None, tls: ssl.SSLContext | None = None
+    ) -> None:
+        self._policy = policy
+        self._allow = [Allowed.parse(text) for text in policy.allow]
+        self._resolve = resolve or _system_resolve
+        self._given_tls = tls
+        # The system's look-up takes no time limit: it is waited for, and left behind when the time is over. The pool
+        # starts its threads at the first look-up, so after a server's fork.
+        self._lookups = ThreadPoolExecutor(_LOOKUPS_AT_ONCE, thread_name_prefix="lookup")
+
+    def fetch(self, url: str) -> bytes:
+        """The body behind `url`, as it was sent; whether it is a picture is for the decoder to say.
+
+        Raises InvalidParameter (fetching is off, or the text is no acceptable address), ImageTooLarge,
+        UnsupportedFormat (a web page), FetchError (everything else, with one text; the cause is for the log).
+        """
+        if self._policy.mode == "off":
+            raise InvalidParameter(FIELD, "fetching pictures by their address is switched off; send the picture itself")
+        target = self._accept(url)
+        deadline = _Deadline(self._policy.total_s)
+        with _translate_errors():
+            for _ in range(self._policy.max_redirects + 1):
+                with self._get(target, deadline) as response:
+                    if response.status not in _REDIRECTS:
+                        return self._body(response)
+                    location = response.getheader("Location")
+                target = self._redirected(target, location)
+            raise _Refused(f"more than {self._policy.max_redirects} redirects")
+
+    def _accept(self, url: str) -> Target:
+        target = Target.parse(url)
+        ports = {*self._policy.ports, *(allowed.port for allowed in self._allow if allowed.port)}
+        if target.port not in ports:
+            known = ", ".join(str(port) for port in self._policy.ports)
+            raise InvalidParameter(FIELD, f"port {target.port} is not accepted; accepted are {known}")
+        return target
+
+    def _redirected(self, target: Target, location: str | None) -> Target:
+        if not location:
+            raise _Refused("a redirect to nowhere")
+        # http.client reads headers as Latin-1; an address that is not ASCII is UTF-8 nowadays.
+        text = location.encode("latin-1").decode("utf-8")
+        try:
+            # Before joining too, which would quietly drop tabs and line ends.
+            check_characters(text)
+            return self._accept(urllib.parse.urljoin(target.url, text))
+        except InvalidParameter as error:
+            raise _Refused(f"a redirect to what is no acceptable address ({error.reason})") from error
+
+    def _addresses(self, target: Target, deadline: _Deadline) -> list[IPAddress]:
+        """Every address of the host, in the resolver's order; raises _Refused if a single one is not admitted."""
+        if target.address is not None:
+            addresses = [target.address]
+        else:
+            lookup = self._lookups.submit(self._resolve, target.host, target.port)
+            try:
+                texts = lookup.result(timeout=deadline.left_s())
+            finally:
+                lookup.cancel()
+            addresses = list(dict.fromkeys(ipaddress.ip_address(text) for text in texts))
+        for address in addresses:
+            if not self._admits(target, address):
+                raise _Refused(f"{target.host} is at {address}, which is neither public nor listed in url_fetch.allow")
+        if not addresses:
+            raise _Refused(f"{target.host} has no address")
+        return addresses
+
+    def _admits(self, target: Target, address: IPAddress) -> bool:
+        usual = target.port in self._policy.ports
+        listed = [a for a in self._allow if a.port == target.port or (a.port is None and usual)]
+        if any(a.network is not None and address in a.network for a in listed):
+            return True
+        if any(a.name == target.host for a in listed):
+            return is_public(address) or is_lan(address)
+        return self._policy.mode == "public" and usual and is_public(address)
+
+    def _connect(self, target: Target, deadline: _Deadline) -> socket.socket:
+        failure: OSError | None = None
+        for address in self._addresses(target, deadline)[:_MAX_ADDRESSES_TRIED]:
+            try:
+                # A numeric address, so nothing is looked up a second time.
+                return socket.create_connection(
+                    (str(address), target.port), timeout=deadline.left_s(self._policy.connect_s)
+                )
+            except OSError as error:
+                failure = error
+        raise failure or OSError("no address")
+
+    @contextlib.contextmanager
+    def _get(self, target: Target, deadline: _Deadline) -> Iterator[http.client.HTTPResponse]:
+        """The answer to a GET, its headers read; connection and answer are closed on the way out."""
+        with contextlib.ExitStack() as opened:
+            sock = opened.enter_context(self._connect(target, deadline))
+            if target.scheme == "https":
+                sock.settimeout(deadline.left_s(self._policy.connect_s))
+                sock = opened.enter_context(self._tls.wrap_socket(sock, server_hostname=target.host))
+            timed = _TimedSocket(sock, deadline, self._policy.read_s, max_bytes=2 * self._policy.max_bytes + (1 << 20))
+            connection = http.client.HTTPConnection(target.host, target.port)
+            connection.auto_open = 0
+            connection.sock = cast(socket.socket, timed)
+            connection.putrequest("GET", target.path, skip_host=True, skip_accept_encoding=True)
+            for name, value in {"Host": target.authority, **_HEADERS}.items():
+                connection.putheader(name, value)
+            connection.endheaders()
+            yield opened.enter_context(connection.getresponse())
+
+    def _body(self, response: http.client.HTTPResponse) -> bytes:
+        """All of the body. Raises _Refused, ImageTooLarge, UnsupportedFormat."""
+        if response.status != 200:
+            raise _Refused(f"status {response.status}", retryable=response.status in _TEMPORARY)
+        if response.getheader("Content-Encoding", "").strip().lower() not in ("", "identity"):
+            raise _Refused("a compressed body, which was not asked for")
+        if response.getheader("Transfer-Encoding") and not response.chunked:
+            raise _Refused("a transfer encoding other than chunked")
+        length = response.getheader("Content-Length")
+        if length is not None and not response.chunked and not length.strip().isdecimal():
+            raise _Refused("a Content-Length that is no number")
+        if response.getheader("Content-Type", "").partition(";")[0].strip().lower() in _WEB_PAGES:
+            raise UnsupportedFormat(f"{FIELD}: the address gives a web page, not a picture")
+        limit = self._policy.max_bytes
+        if response.length is not None and response.length > limit:
+            raise _too_large(limit)
+        chunks, size = [], 0
+        while chunk := response.read(_CHUNK_BYTES):
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > limit:
+                raise _too_large(limit)
+        if response.length:
+            raise http.client.IncompleteRead(b"", response.length)
+        return b"".join(chunks)
+
+    @functools.cached_property
+    def _tls(self) -> ssl.SSLContext:
+        return self._given_tls or ssl.create_default_context()
+
+
+def _system_resolve(name: str, port: int) -> list[str]:
+    found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
+    return [str(entry[4][0]) for entry in found]
+
+
+class _Deadline:
+    """The end of a fetch on the monotonic clock."""
+
+    def __init__(self, total_s: float) -> None:
+        self._ends_s = time.monotonic() + total_s
+
+    def left_s(self, at_most_s: float = float("inf")) -> float:
+        """Seconds that may still be waited, more than 0. Raises TimeoutError."""
+        left = self._ends_s - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the time for the whole fetch is over")
+        return min(left, at_most_s)
+
+
+class _TimedSocket:
+    """As much of a socket as http.client uses; every wait ends at the deadline, be the bytes ever so few at a time."""
+
+    def __init__(self, sock: socket.socket, deadline: _Deadline, read_s: float, *, max_bytes: int) -> None:
+        self._sock, self._deadline, self._read_s = sock, deadline, read_s
+        self._bytes_left = max_bytes
+
+    def sendall(self, data: bytes) -> None:
+        self._sock.settimeout(self._deadline.left_s(self._read_s))
+        self._sock.sendall(data)
+
+    def recv_into(self, buffer: memoryview) -> int:
+        self._sock.settimeout(self._deadline.left_s(self._read_s))
+        count = self._sock.recv_into(buffer)
+        # http.client reads a chunk of size "-1" until the end, however far that is.
+        self._bytes_left -= count
+        if self._bytes_left < 0:
+            raise _Refused("more bytes than any picture within the limit needs")
+        return count
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        return io.BufferedReader(_Reader(self))
+
+    def close(self) -> None:
+        """Nothing: http.client closes the socket before the body is read; whoever opened it closes it."""
+
+
+class _Reader(io.RawIOBase):
+    def __init__(self, sock: _TimedSocket) -> None:
+        self._sock = sock
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        return self._sock.recv_into(buffer)
+
+
+class _Refused(Exception):
+    """Why a fetch was given up, for the log."""
+
+    def __init__(self, reason: str, *, retryable: bool = False) -> None:
+        super().__init__(reason)
+        self.retryable = retryable
+
+
+@contextlib.contextmanager
+def _translate_errors() -> Iterator[None]:
+    try:
+        yield
+    except (_Refused, OSError, http.client.HTTPException, ValueError) as error:
+        raise FetchError(NOT_FETCHED, retryable=_may_pass(error)) from error
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether the same fetch may succeed later."""
+    if isinstance(error, _Refused):
+        return error.retryable
+    if isinstance(error, socket.gaierror):
+        return error.errno == socket.EAI_AGAIN
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return False
+    return isinstance(error, OSError | http.client.IncompleteRead)
+
+
+def _too_large(limit: int) -> ImageTooLarge:
+    return ImageTooLarge(f"the picture at that address has more than the {limit:,} bytes that are accepted")
