@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.Image import Image
 
+from image_search.filters import Filter
 from image_search.types import CollectionSpec, ImageRecord, SearchHit, SearchParams, ShardInfo
 
 FloatArray: TypeAlias = NDArray[np.float32]
@@ -181,7 +182,13 @@ class VectorStore(Protocol):
     * What a call wrote, the next call of the same object reads.
     * Raises CollectionNotFound for an unknown name, ModelMismatch for embeddings of another length,
       VectorStoreError where the database fails (`retryable` when it may come back).
+    * `where` lets those records through that `filters.matches` does, no more and no fewer; None = all.
     """
+
+    @property
+    def supports_text(self) -> bool:
+        """Whether collections made here can be searched by words. Raises VectorStoreError."""
+        ...
 
     def create_collection(self, name: str, spec: CollectionSpec) -> None:
         """Make an empty collection. Raises CollectionExists."""
@@ -225,10 +232,22 @@ class VectorStore(Protocol):
         """
         ...
 
-    def search(self, name: str, queries: FloatArray, params: SearchParams) -> list[list[SearchHit]]:
+    def search(
+        self, name: str, queries: FloatArray, params: SearchParams, where: Filter | None = None
+    ) -> list[list[SearchHit]]:
         """For each of (n, dim) unit queries its hits from rank `offset` on, nearest first, ties by image_id.
 
         At most top_k hits a query; only those of at least `min_score` where that is set.
+        """
+        ...
+
+    def search_text(self, name: str, text: str, params: SearchParams, where: Filter | None = None) -> list[SearchHit]:
+        """Records that have a word of `text` in title, tags or text, by BM25, from rank `offset` on, ties by image_id.
+
+        Upper and lower case, accents and (not in every store) English endings are alike. A text without words,
+        or of stop words only, finds nothing. Of the params only `top_k` and `offset` matter. A database may be
+        some seconds behind in how rare it takes a word to be, never in what it finds. Raises InvalidParameter
+        where the collection cannot be searched by words, and for a text of more than 65,535 bytes.
         """
         ...
 
@@ -249,11 +268,25 @@ class VectorStore(Protocol):
         """
         ...
 
+    def list_records(
+        self, name: str, *, where: Filter | None = None, after: str | None = None, limit: int = 100
+    ) -> list[ImageRecord]:
+        """The first `limit` records whose id comes after `after`, in order of image_id; fewer = the end.
+
+        With the last id as the next `after` every record is seen once that stays, whatever comes and goes.
+        Raises InvalidParameter for `after` (not an id) and `limit` (1 to 16,384).
+        """
+        ...
+
+    def sample(self, name: str, n: int, where: Filter | None = None) -> list[ImageRecord]:
+        """n different records at random, all of them where there are not so many. Cheap in a large library."""
+        ...
+
     def delete(self, name: str, image_ids: Sequence[str]) -> int:
         """Remove those rows, absent ones are fine. Returns how many were there."""
         ...
 
-    def count(self, name: str) -> int:
+    def count(self, name: str, where: Filter | None = None) -> int:
         """Number of rows."""
         ...
 

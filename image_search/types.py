@@ -66,7 +66,7 @@ class SearchHit:
 
     record: ImageRecord
     score: float
-    """Cosine similarity in [-1, 1]; larger is nearer, for every backend."""
+    """Larger is nearer, for every backend: cosine similarity in [-1, 1], or BM25, above 0, of a search by words."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,19 @@ def check_window(params: SearchParams) -> None:
         )
 
 
+def check_page(after: str | None, limit: int) -> None:
+    """Raise InvalidParameter unless a list can begin after that id and be so long."""
+    if after is not None:
+        check_ids((after,))
+    if not 1 <= limit <= MAX_WINDOW:
+        raise InvalidParameter("limit", f"{limit}; 1 to {MAX_WINDOW} is expected")
+
+
+def check_query_text(text: str) -> None:
+    """Raise InvalidParameter unless a record could have the text."""
+    _check_text("text", text, MAX_BYTES["text"])
+
+
 def check_vectors(field: str, vectors: FloatArray, dim: int, rows: int | None = None) -> FloatArray:
     """The vectors as C-contiguous (n, dim) float32.
 

@@ -5,15 +5,28 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from image_search.errors import CollectionExists, CollectionNotFound, Conflict, VectorStoreError
+from image_search.filters import Filter, matches
 from image_search.interfaces import FloatArray
 from image_search.types import SCHEMA_VERSION, CollectionSpec, ImageRecord, SearchHit, SearchParams
-from image_search.vectors.checks import check_ids, check_name, check_record, check_vectors, check_window
+from image_search.vectors.bm25 import bm25_scores
+from image_search.vectors.checks import (
+    check_ids,
+    check_name,
+    check_page,
+    check_query_text,
+    check_record,
+    check_vectors,
+    check_window,
+)
+from image_search.vectors.sampling import sample_records
+from image_search.vectors.words import query_words, record_words
 
 
 @dataclass
@@ -25,12 +38,21 @@ class _Collection:
     ids: list[str] = field(default_factory=list)
     matrix: FloatArray | None = None
     """Rows of `embeddings` in the order of `ids`; None after a write, made again by the next search."""
+    words: dict[str, Counter[str]] = field(default_factory=dict)
+    """How often each word is in a record, of those records that a search by words has looked at."""
 
     def put(self, record: ImageRecord, embedding: FloatArray) -> None:
         self.records[record.image_id] = dataclasses.replace(record, fields=dict(record.fields))
         self.embeddings[record.image_id] = embedding
         self.updated_at_ms[record.image_id] = time.time_ns() // 1_000_000
+        self.words.pop(record.image_id, None)
         self.matrix = None
+
+    def counted_words(self) -> dict[str, Counter[str]]:
+        for image_id, record in self.records.items():
+            if image_id not in self.words:
+                self.words[image_id] = Counter(record_words(record))
+        return dict(self.words)
 
     def gallery(self) -> tuple[list[str], FloatArray]:
         if self.matrix is None:
@@ -43,12 +65,15 @@ class _Collection:
 class MemoryVectorStore:
     """A VectorStore that forgets everything with the process. One lock makes it safe for threads."""
 
-    supports_text = False
-
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._collections: dict[str, _Collection] = {}
         self._aliases: dict[str, str] = {}
+
+    @property
+    def supports_text(self) -> bool:
+        """Always: words are counted here, without English endings."""
+        return True
 
     def create_collection(self, name: str, spec: CollectionSpec) -> None:
         """Make an empty collection. Raises CollectionExists, also where an alias has the name."""
@@ -123,7 +148,9 @@ class MemoryVectorStore:
                 collection.put(record, collection.embeddings[image_id])
             return len(known)
 
-    def search(self, name: str, queries: FloatArray, params: SearchParams) -> list[list[SearchHit]]:
+    def search(
+        self, name: str, queries: FloatArray, params: SearchParams, where: Filter | None = None
+    ) -> list[list[SearchHit]]:
         """Exact hits of (n, dim) queries; `ef` and `nprobe` have nothing to tune here."""
         check_window(params)
         with self._lock:
@@ -131,7 +158,23 @@ class MemoryVectorStore:
             matrix = check_vectors("queries", queries, collection.spec.dim)
             ids, gallery = collection.gallery()
             records = dict(collection.records)
+        if where is not None:
+            kept = [i for i, image_id in enumerate(ids) if matches(where, records[image_id])]
+            ids, gallery = [ids[i] for i in kept], gallery[kept]
         return [_search_one(query, ids, gallery, records, params) for query in matrix]
+
+    def search_text(self, name: str, text: str, params: SearchParams, where: Filter | None = None) -> list[SearchHit]:
+        """Hits by BM25 over all records of the collection."""
+        check_window(params)
+        check_query_text(text)
+        with self._lock:
+            collection = self._open(name)
+            records = dict(collection.records)
+            counted = collection.counted_words()
+        scores = bm25_scores(query_words(text), counted)
+        found = [image_id for image_id in scores if where is None or matches(where, records[image_id])]
+        found.sort(key=lambda image_id: (-scores[image_id], image_id))
+        return [SearchHit(records[i], scores[i]) for i in found[params.offset : params.offset + params.top_k]]
 
     def get(self, name: str, image_ids: Sequence[str]) -> dict[str, ImageRecord]:
         """The records of those ids that exist."""
@@ -167,13 +210,31 @@ class MemoryVectorStore:
                 del collection.records[image_id]
                 del collection.embeddings[image_id]
                 del collection.updated_at_ms[image_id]
+                collection.words.pop(image_id, None)
             collection.matrix = None
             return len(known)
 
-    def count(self, name: str) -> int:
-        """Number of rows."""
+    def list_records(
+        self, name: str, *, where: Filter | None = None, after: str | None = None, limit: int = 100
+    ) -> list[ImageRecord]:
+        """The first `limit` records after an id, in order of image_id."""
+        check_page(after, limit)
         with self._lock:
-            return len(self._open(name).records)
+            records = self._open(name).records
+            ids = sorted(image_id for image_id in records if after is None or image_id > after)
+            found = [records[image_id] for image_id in ids if where is None or matches(where, records[image_id])]
+        return found[:limit]
+
+    def sample(self, name: str, n: int, where: Filter | None = None) -> list[ImageRecord]:
+        """At most n random records."""
+        check_page(None, n)
+        return sample_records(lambda after, limit: self.list_records(name, where=where, after=after, limit=limit), n)
+
+    def count(self, name: str, where: Filter | None = None) -> int:
+        """Number of rows that a filter holds for."""
+        with self._lock:
+            records = self._open(name).records
+            return len(records) if where is None else sum(matches(where, record) for record in records.values())
 
     def build_index(self, name: str) -> None:
         """Nothing to build: raises CollectionNotFound where there is no such collection."""

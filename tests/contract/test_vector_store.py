@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
-import itertools
-import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,66 +20,8 @@ from image_search.errors import (
     VectorStoreError,
 )
 from image_search.interfaces import FloatArray, VectorStore
-from image_search.types import CollectionSpec, ImageRecord, IndexSpec, SearchParams
-from image_search.vectors.memory_store import MemoryVectorStore
-
-DIM = 16
-SPEC = CollectionSpec(model_id="mean-colour@0123456789ab", dim=DIM, projection_id="pca-1")
-SERVER_URI = os.environ.get("IMAGE_SEARCH_TEST_MILVUS", "")
-"""URI of a Milvus server that the suite may fill, for instance http://127.0.0.1:19530; "" = none to test."""
-_RUN = f"t{time.time_ns():x}"
-_NAMES = (f"{_RUN}_{i}" for i in itertools.count())
-
-
-def image_id(i: object) -> str:
-    return hashlib.sha256(str(i).encode()).hexdigest()
-
-
-def record(i: object, **values: object) -> ImageRecord:
-    made = ImageRecord(image_id(i), f"images/{image_id(i)}.jpg", (640, 480), sources=(f"{i}.jpg",), title=f"t{i}")
-    return replace(made, **values)  # type: ignore[arg-type]
-
-
-def unit_rows(n: int, dim: int = DIM, seed: int = 0) -> FloatArray:
-    rows = np.random.default_rng(seed).standard_normal((n, dim), dtype=np.float32)
-    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
-
-
-@pytest.fixture(scope="session")
-def lite_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VectorStore]:
-    if importlib.util.find_spec("milvus_lite") is None:
-        pytest.skip("milvus_lite is not installed")
-    from image_search.vectors.milvus_store import MilvusVectorStore
-
-    store = MilvusVectorStore(str(tmp_path_factory.mktemp("lite") / "library.db"))
-    yield store
-    store.close()
-
-
-@pytest.fixture(scope="session")
-def server_store() -> Iterator[VectorStore]:
-    from image_search.vectors.milvus_store import MilvusVectorStore
-
-    store = MilvusVectorStore(SERVER_URI)
-    yield store
-    store.close()
-
-
-@pytest.fixture(params=["memory", "lite", *(["server"] if SERVER_URI else [])])
-def store(request: pytest.FixtureRequest) -> VectorStore:
-    if request.param == "memory":
-        return MemoryVectorStore()
-    made: VectorStore = request.getfixturevalue(f"{request.param}_store")
-    return made
-
-
-@pytest.fixture
-def name(store: VectorStore) -> Iterator[str]:
-    made = next(_NAMES)
-    store.create_collection(made, SPEC)
-    yield made
-    if made not in store.aliases().values():
-        store.drop_collection(made)
+from image_search.types import ImageRecord, IndexSpec, SearchParams
+from tests.vectors import DIM, SPEC, collection_name, image_id, record, unit_rows
 
 
 @pytest.fixture
@@ -106,7 +44,7 @@ def test_it_is_a_vector_store(store: VectorStore) -> None:
 
 
 def test_create_describe_list_drop(store: VectorStore) -> None:
-    made = next(_NAMES)
+    made = collection_name()
     spec = replace(SPEC, index=IndexSpec("FLAT", {"any": 1}))
     store.create_collection(made, spec)
     assert store.describe_collection(made) == spec
@@ -124,7 +62,7 @@ def test_create_describe_list_drop(store: VectorStore) -> None:
 
 
 def test_a_collection_can_be_made_anew_with_another_dim(store: VectorStore) -> None:
-    made = next(_NAMES)
+    made = collection_name()
     store.create_collection(made, SPEC)
     store.upsert(made, [record(1)], unit_rows(1))
     store.drop_collection(made)
@@ -166,7 +104,7 @@ def test_unknown_collection(store: VectorStore) -> None:
 
 def test_another_schema_version_is_refused(store: VectorStore) -> None:
     with pytest.raises(VectorStoreError, match="schema version"):
-        store.create_collection(next(_NAMES), replace(SPEC, schema_version=99))
+        store.create_collection(collection_name(), replace(SPEC, schema_version=99))
 
 
 def test_empty_collection(store: VectorStore, name: str) -> None:
@@ -354,7 +292,7 @@ def test_iterate_since(store: VectorStore, name: str, fill: Callable[[int], Floa
 
 
 def test_aliases(store: VectorStore, name: str) -> None:
-    other = next(_NAMES)
+    other = collection_name()
     alias = f"alias_{other}"
     store.create_collection(other, replace(SPEC, dim=8))
     store.upsert(name, [record(1)], unit_rows(1))
@@ -536,14 +474,14 @@ def test_one_id_written_by_eight_threads_is_one_row(store: VectorStore, name: st
 
 def test_an_embedded_library_has_flat_only(lite_store: VectorStore) -> None:
     with pytest.raises(InvalidParameter, match="FLAT"):
-        lite_store.create_collection(next(_NAMES), replace(SPEC, index=IndexSpec("IVF_FLAT")))
+        lite_store.create_collection(collection_name(), replace(SPEC, index=IndexSpec("IVF_FLAT")))
 
 
 def test_an_alias_moved_by_another_process_is_seen(lite_store: VectorStore, tmp_path: Path) -> None:
     """Another store object stands for the other process: it has nothing in common but the files."""
     from image_search.vectors.milvus_store import MilvusVectorStore
 
-    first, second, alias = next(_NAMES), next(_NAMES), f"alias_{next(_NAMES)}"
+    first, second, alias = collection_name(), collection_name(), f"alias_{collection_name()}"
     for made in (first, second):
         lite_store.create_collection(made, SPEC)
     lite_store.upsert(second, [record(1)], unit_rows(1))
