@@ -38,7 +38,7 @@ class ImageRecord:
     """Perceptual hash, an unsigned number of 64 bits."""
     low_detail: bool = False
     created_at_s: int = 0
-    """Unix time of the first insert."""
+    """Unix time of the first insert, or what its owner's metadata says instead."""
     source_url: str = ""
 
     @property
@@ -125,6 +125,10 @@ class IngestReport:
     model_id: str = ""
     interrupted: bool = False
     """Stopped before the end by a signal; what is counted is stored."""
+    cut: int = 0
+    """Pictures of this run whose words were longer than is kept: the beginning is."""
+    warnings: tuple[Failure, ...] = ()
+    """Sidecars that could not be read; their pictures are ingested all the same."""
 
 
 JobState: TypeAlias = Literal["queued", "running", "done", "failed", "cancelled"]

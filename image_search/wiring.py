@@ -77,6 +77,7 @@ class Services:
             chunk_size=max(1, self.settings.ingest.chunk_size),
             batch_size=self._batch_size,
             originals=self.settings.ingest.originals,
+            embedded_words=self.settings.ingest.embedded_words,
         )
         return IngestService(self.collections, self.images, self.archive_for, self._scan_cache, self.preparer, tuning)
 
@@ -103,6 +104,7 @@ class Services:
             self.shards,
             self.preparer,
             originals=self.settings.ingest.originals,
+            embedded_words=self.settings.ingest.embedded_words,
             threads=self._threads,
         )
 

@@ -18,14 +18,28 @@ from image_search.cli.context import (
     stop_on_signals,
 )
 from image_search.cli.progress import progress_bar
-from image_search.errors import InvalidParameter
-from image_search.metadata.jsonl import EMPTY_TABLE, MetadataTable, read_jsonl
+from image_search.errors import InvalidInput, InvalidParameter
+from image_search.metadata.reader import read_metadata
+from image_search.metadata.table import EMPTY_TABLE, MetadataTable
 from image_search.services.scanning import METADATA_NAMES, Source
 from image_search.types import Failure, IndexSpec
 
 SHOWN_FAILURES = 20
 
 _FOLDER = click.Path(path_type=Path)
+
+_metadata_option = click.option(
+    "--metadata",
+    type=_FOLDER,
+    metavar="FILE",
+    help="Words for the pictures, as JSONL, CSV, Parquet or pickled dictionaries: filename, title, tags, text, "
+    "source_url, created_at. Default: FOLDER/metadata.jsonl, .csv or .parquet.",
+)
+_embedded_option = click.option(
+    "--embedded-words/--no-embedded-words",
+    default=None,
+    help="Whether to take the words in the pictures' own files (EXIF, IPTC, XMP). Default: as configured.",
+)
 
 
 def _source(folder: Path | None, listed: Path | None) -> Source:
@@ -36,14 +50,32 @@ def _source(folder: Path | None, listed: Path | None) -> Source:
 
 def _metadata(path: Path | None, source: Source) -> MetadataTable:
     if path is not None:
-        return read_jsonl(path)
-    if source.listed is None:
-        for name in sorted(METADATA_NAMES):
-            if (source.folder / name).is_file():
-                table = read_jsonl(source.folder / name)
-                say(f"Taking titles and tags of {len(table)} pictures from {name} in the folder.")
-                return table
+        return read_metadata(path)
+    if source.listed is not None:
+        return EMPTY_TABLE
+    for name in METADATA_NAMES:
+        found = source.folder / name
+        if not found.is_file():
+            continue
+        try:
+            table = read_metadata(found)
+        except InvalidInput as error:
+            # A table of that name may be about something else; JSONL of that name is ours, and wrong.
+            if found.suffix == ".jsonl":
+                raise
+            say(f"Leaving {name} in the folder out: {error}")
+            continue
+        say(f"Taking titles and tags of {len(table)} pictures from {name} in the folder.")
+        return table
     return EMPTY_TABLE
+
+
+def _print_words(cut: int, warnings: Sequence[Failure]) -> None:
+    if cut:
+        click.echo(f"{cut} pictures had words longer than is kept; their beginning is.")
+    if warnings:
+        click.echo(f"{len(warnings)} files beside pictures could not be read; their pictures are there without them:")
+        _print_failures(warnings)
 
 
 def _print_failures(failed: Sequence[Failure]) -> None:
@@ -62,12 +94,8 @@ def _exit_if_stopped(stopped: bool) -> None:
 @click.command()
 @click.argument("folder", type=_FOLDER, required=False)
 @click.option("--list", "listed", type=_FOLDER, metavar="FILE", help="Text file with one picture path a line.")
-@click.option(
-    "--metadata",
-    type=_FOLDER,
-    metavar="FILE",
-    help="JSONL: filename, title, tags, text. Default: FOLDER/metadata.jsonl.",
-)
+@_metadata_option
+@_embedded_option
 @click.option(
     "--originals", type=click.Choice(["copy", "hardlink", "reference"]), help="How originals enter the image store."
 )
@@ -79,6 +107,7 @@ def ingest(
     folder: Path | None,
     listed: Path | None,
     metadata: Path | None,
+    embedded_words: bool | None,
     originals: str | None,
     collection: str | None,
     as_json: bool,
@@ -88,10 +117,13 @@ def ingest(
     May be stopped at any moment and started again: it goes on where it was. Files that are no pictures are listed
     and do not end the run.
 
+    Titles, tags and texts come from the metadata file, else from photo.jpg.json, photo.json or a caption in
+    photo.txt beside the picture, else from the picture's own file.
+
     \b
     Examples:
       image-search ingest ~/Pictures
-      image-search ingest ~/Pictures --metadata words.jsonl --originals hardlink
+      image-search ingest ~/Pictures --metadata words.csv --originals hardlink
       image-search ingest --list files.txt --json
     """
     source = _source(folder, listed)
@@ -103,6 +135,7 @@ def ingest(
                 source,
                 name,
                 metadata=table,
+                embedded_words=embedded_words,
                 originals=originals,  # type: ignore[arg-type]
                 on_progress=on_progress,
                 stop=stop,
@@ -118,6 +151,7 @@ def ingest(
             f"{len(report.failed)} failed; {report.images_per_second:.0f} pictures/s, {report.elapsed_s:.1f} s"
         )
         _print_failures(report.failed)
+        _print_words(report.cut, report.warnings)
         if fitted:
             click.echo(f"Fitted the projection {fitted}.")
         elif spec.projection_id == "none" and spec.dim > 512 and not report.interrupted:
@@ -133,7 +167,8 @@ def ingest(
 @click.command()
 @click.argument("folder", type=_FOLDER, required=False)
 @click.option("--list", "listed", type=_FOLDER, metavar="FILE", help="Text file with one picture path a line.")
-@click.option("--metadata", type=_FOLDER, metavar="FILE", help="JSONL: filename, title, tags, text.")
+@_metadata_option
+@_embedded_option
 @click.option("-o", "--output", type=_FOLDER, help="Folder of the shards; default: staged/pictures in the data folder.")
 @click.option("--originals", is_flag=True, help="Put whole files into the shards, not reduced pictures.")
 @json_option
@@ -143,6 +178,7 @@ def preprocess(
     folder: Path | None,
     listed: Path | None,
     metadata: Path | None,
+    embedded_words: bool | None,
     output: Path | None,
     originals: bool,
     as_json: bool,
@@ -162,6 +198,7 @@ def preprocess(
                 output or services.staged_pictures,
                 originals=originals,
                 metadata=table,
+                embedded_words=embedded_words,
                 on_progress=on_progress,
                 stop=stop,
             )
@@ -172,6 +209,7 @@ def preprocess(
             f"{len(report.failed)} failed"
         )
         _print_failures(report.failed)
+        _print_words(report.cut, report.warnings)
 
     emit(report, as_json=as_json, text=text)
     _exit_if_stopped(report.interrupted)

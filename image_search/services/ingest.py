@@ -7,13 +7,14 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from image_search.interfaces import ImageStore, OriginalsMode, VectorArchive
-from image_search.metadata.jsonl import EMPTY_TABLE, MetadataTable
+from image_search.metadata.table import EMPTY_TABLE, MetadataTable
 from image_search.services.collections import Collections
 from image_search.services.ingest_run import IngestRun, IngestTuning
 from image_search.services.preparing import Preparer
 from image_search.services.progress import ProgressListener, no_progress
 from image_search.services.scan_cache import ScanCache
 from image_search.services.scanning import Source
+from image_search.services.telling import Teller
 from image_search.types import IngestReport
 
 
@@ -39,11 +40,13 @@ class IngestService:
         *,
         metadata: MetadataTable = EMPTY_TABLE,
         originals: OriginalsMode | None = None,
+        embedded_words: bool | None = None,
         on_progress: ProgressListener = no_progress,
         stop: threading.Event | None = None,
     ) -> IngestReport:
         """Ingest every picture of `source`; setting `stop` ends it early, after the chunk that is being written.
 
+        `embedded_words`: whether what pictures say of themselves is taken; None = as configured.
         Raises InvalidInput (no such folder), ModelMismatch, and the BackendError of a part that failed: what was
         committed before it stays, and a later run goes on.
         """
@@ -57,7 +60,7 @@ class IngestService:
             self._cache(),
             self._preparer,
             replace(self._tuning, originals=originals or self._tuning.originals),
-            metadata,
+            Teller(metadata, self._tuning.embedded_words if embedded_words is None else embedded_words),
             on_progress,
             stop or threading.Event(),
         )

@@ -20,8 +20,9 @@ import numpy as np
 from image_search.errors import InvalidInput
 from image_search.fingerprint import content_hash
 from image_search.interfaces import FloatArray, ImageStore, OriginalsMode, VectorArchive
-from image_search.metadata.jsonl import MetadataTable, Words
-from image_search.records import MAX_SOURCES, merge_records
+from image_search.metadata.embedded import embedded_words
+from image_search.metadata.words import NO_WORDS, Words, unite
+from image_search.records import MAX_SOURCES
 from image_search.services.collections import Collections, OpenCollection
 from image_search.services.objects import store_objects
 from image_search.services.preparing import THUMBNAIL_TYPE, Preparer
@@ -29,6 +30,7 @@ from image_search.services.progress import Progress, ProgressListener
 from image_search.services.raw_vectors import as_kept
 from image_search.services.scan_cache import ScanCache
 from image_search.services.scanning import Candidate, Source, chunked
+from image_search.services.telling import Teller, Told, broken_once, named_anew
 from image_search.storage.keys import original_key, thumbnail_key
 from image_search.types import Failure, ImageRecord, IngestReport
 
@@ -39,7 +41,7 @@ MAX_CHUNK_BYTES = 64_000_000
 PREPARE_GROUP = 4
 """Pictures that one decoding thread takes at once: few enough that large ones fit into memory."""
 
-_Fresh: TypeAlias = tuple[Candidate, str, bytes]
+_Fresh: TypeAlias = tuple[Candidate, Told, str, bytes]
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,8 @@ class IngestTuning:
     chunk_size: int
     batch_size: int
     originals: OriginalsMode
+    embedded_words: bool
+    """Whether the words in the pictures' own files are taken."""
 
 
 @dataclass
@@ -60,6 +64,8 @@ class _Item:
     """A new picture on its way."""
 
     candidate: Candidate
+    told: Told
+    cut: bool
     record: ImageRecord
     content_type: str
     thumbnail: bytes
@@ -73,8 +79,10 @@ class _Addition:
     """A picture that is known, seen under a name (again)."""
 
     candidate: Candidate
+    told: Told
     image_id: str
     words: Words
+    """Those that were told, and the picture's own where it was read again."""
 
 
 @dataclass
@@ -82,6 +90,7 @@ class _Chunk:
     items: list[_Item] = field(default_factory=list)
     additions: list[_Addition] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+    warnings: dict[str, Failure] = field(default_factory=dict)
     raw: FloatArray | None = None
     embeddings: FloatArray | None = None
 
@@ -102,20 +111,21 @@ class IngestRun:
         cache: ScanCache,
         preparer: Preparer,
         tuning: IngestTuning,
-        metadata: MetadataTable,
+        teller: Teller,
         on_progress: ProgressListener,
         stop: threading.Event,
     ) -> None:
         self._opened, self._collections, self._images = opened, collections, images
         self._store = collections.store
         self._archive, self._cache, self._preparer, self._tuning = archive, cache, preparer, tuning
-        self._metadata, self._on_progress, self._stop = metadata, on_progress, stop
+        self._teller, self._on_progress, self._stop = teller, on_progress, stop
         self._abort = threading.Event()
         self._errors: list[BaseException] = []
         self._in_flight: set[str] = set()
         self._in_flight_lock = threading.Lock()
-        self._added = self._unchanged = self._duplicates = 0
+        self._added = self._unchanged = self._duplicates = self._cut = 0
         self._failures: list[Failure] = []
+        self._warnings: dict[str, Failure] = {}
         self._total: int | None = None
 
     def execute(self, source: Source) -> IngestReport:
@@ -156,6 +166,8 @@ class IngestRun:
             collection=self._opened.name,
             model_id=self._opened.spec.model_id,
             interrupted=interrupted,
+            cut=self._cut,
+            warnings=tuple(self._warnings.values()),
         )
 
     @property
@@ -180,13 +192,16 @@ class IngestRun:
         self._put(out, None, give_up=self._stopping)
 
     def _read_chunk(self, candidates: list[Candidate], pool: ThreadPoolExecutor) -> _Chunk:
-        chunk = _Chunk()
+        # Only sidecars are worth a thread: the metadata file is in memory.
+        tell = pool.map if any(candidate.sidecars for candidate in candidates) else map
+        told = dict(zip(candidates, tell(self._teller.tell, candidates), strict=True))
+        chunk = _Chunk(warnings=broken_once(list(told.values())))
         cached = self._cache.find(candidates)
         known = set(self._get(list(cached.values())))
         unread = []
         for candidate in candidates:
             if cached.get(candidate.path, "") in known:
-                chunk.additions.append(self._addition(candidate, cached[candidate.path]))
+                chunk.additions.append(_addition(candidate, told[candidate], cached[candidate.path]))
             else:
                 unread.append(candidate)
         read = list(pool.map(self._read_one, unread))
@@ -200,12 +215,13 @@ class IngestRun:
                 chunk.failures.append(Failure(candidate.source_name, data))
             elif image_id in known:
                 self._restore_objects(candidate, image_id, data)
-                chunk.additions.append(self._addition(candidate, image_id))
+                own = embedded_words(data) if self._teller.embedded else NO_WORDS
+                chunk.additions.append(_addition(candidate, told[candidate], image_id, own))
             elif image_id in claimed:
                 claimed.remove(image_id)
-                fresh.append((candidate, image_id, data))
+                fresh.append((candidate, told[candidate], image_id, data))
             else:
-                chunk.additions.append(self._addition(candidate, image_id))
+                chunk.additions.append(_addition(candidate, told[candidate], image_id))
         groups = [fresh[start : start + PREPARE_GROUP] for start in range(0, len(fresh), PREPARE_GROUP)]
         broken: dict[str, str] = {}
         for items, failures in pool.map(self._prepare_group, groups):
@@ -213,7 +229,7 @@ class IngestRun:
             broken |= failures
         self._release(list(broken))
         # The same broken bytes under a second name are broken there too.
-        chunk.failures += [Failure(c.source_name, broken[i]) for c, i, _ in fresh if i in broken]
+        chunk.failures += [Failure(c.source_name, broken[i]) for c, _, i, _ in fresh if i in broken]
         chunk.failures += [
             Failure(a.candidate.source_name, broken[a.image_id]) for a in chunk.additions if a.image_id in broken
         ]
@@ -232,26 +248,27 @@ class IngestRun:
         """The pictures, and why the others are none, by image_id."""
         embedder = self._opened.embedder
         prepared, failures = [], {}
-        for candidate, image_id, data in group:
+        for candidate, told, image_id, data in group:
             try:
                 done = self._preparer.prepare(
                     data,
                     image_id=image_id,
                     source_name=candidate.source_name,
-                    words=self._metadata.find(candidate.source_name),
+                    words=told.words,
+                    embedded=self._teller.embedded,
                     shortest_px=embedder.shortest_px,
                 )
             except InvalidInput as error:
                 failures[image_id] = str(error)
                 continue
-            prepared.append((candidate, done, data if self._tuning.originals == "copy" else None))
+            prepared.append((candidate, told, done, data if self._tuning.originals == "copy" else None))
         if not prepared:
             return [], failures
-        tensors = embedder.preprocess([done.image for _, done, _ in prepared])
+        tensors = embedder.preprocess([done.image for _, _, done, _ in prepared])
         # The decoded pictures stay behind here: a chunk of large ones would fill the memory.
         items = [
-            _Item(candidate, done.record, done.content_type, done.thumbnail, tensor, kept)
-            for (candidate, done, kept), tensor in zip(prepared, tensors, strict=True)
+            _Item(candidate, told, done.cut, done.record, done.content_type, done.thumbnail, tensor, kept)
+            for (candidate, told, done, kept), tensor in zip(prepared, tensors, strict=True)
         ]
         return items, failures
 
@@ -261,9 +278,6 @@ class IngestRun:
             return
         prepared = self._preparer.prepare(data, image_id=image_id, shortest_px=self._opened.embedder.shortest_px)
         store_objects(self._images, prepared, data, candidate.path, self._tuning.originals)
-
-    def _addition(self, candidate: Candidate, image_id: str) -> _Addition:
-        return _Addition(candidate, image_id, self._metadata.find(candidate.source_name))
 
     def _claim(self, image_id: str) -> bool:
         """Whether this thread is the first of this run to see the picture."""
@@ -309,11 +323,15 @@ class IngestRun:
             [(item.candidate, item.record.image_id) for item in chunk.items]
             + [(addition.candidate, addition.image_id) for addition in chunk.additions]
         )
+        told: list[_Item | _Addition] = [*chunk.items, *chunk.additions]
+        self._cache.remember_told(self._opened.name, [(one.candidate, one.told.digest) for one in told])
         self._release([record.image_id for record in records])
         self._added += len(records)
         self._unchanged += unchanged
         self._duplicates += duplicates
         self._failures += chunk.failures
+        self._cut += sum(item.cut for item in chunk.items) + sum(a.words.cut for a in chunk.additions)
+        self._warnings |= chunk.warnings
 
     def _upsert(self, now: OpenCollection, chunk: _Chunk, records: list[ImageRecord]) -> None:
         raw, embeddings = chunk.raw, chunk.embeddings
@@ -336,6 +354,7 @@ class IngestRun:
     def _add_sources(self, additions: list[_Addition]) -> tuple[int, int]:
         """Let the records know their further names and words; returns (unchanged, duplicates)."""
         records = self._get([addition.image_id for addition in additions])
+        before = self._cache.find_told(self._opened.name, [addition.candidate for addition in additions])
         changed: dict[str, ImageRecord] = {}
         unchanged = duplicates = 0
         for addition in additions:
@@ -343,19 +362,9 @@ class IngestRun:
                 reason = "was deleted from the library while it was ingested again"
                 self._failures.append(Failure(addition.candidate.source_name, reason))
                 continue
-            name, words = addition.candidate.source_name, addition.words
-            seen = ImageRecord(
-                old.image_id,
-                old.object_key,
-                old.size_px,
-                sources=(name,),
-                title=words.title,
-                tags=words.tags,
-                text=words.text,
-                fields=words.fields,
-                source_url=words.source_url,
-            )
-            merged = merge_records(old, seen)
+            name, digest = addition.candidate.source_name, addition.told.digest
+            told_before = before.get(addition.candidate.path)
+            merged = named_anew(old, name, addition.words, told_before=told_before, told_now=digest)
             # A picture with as many names as are kept takes no other: that is nothing new at the next run either.
             nothing_new = name in old.sources or len(old.sources) >= MAX_SOURCES
             unchanged += nothing_new
@@ -392,3 +401,7 @@ class IngestRun:
             if chunk is None:
                 return
             yield chunk
+
+
+def _addition(candidate: Candidate, told: Told, image_id: str, own: Words = NO_WORDS) -> _Addition:
+    return _Addition(candidate, told, image_id, unite(told.words, own))

@@ -14,7 +14,7 @@ from image_search.errors import CollectionNotFound, ImageNotFound, ImageSearchEr
 from image_search.fingerprint import content_hash
 from image_search.imaging import SNIFF_BYTES, sniff_content_type
 from image_search.interfaces import ImageStore
-from image_search.metadata.jsonl import NO_WORDS, Words
+from image_search.metadata.words import NO_WORDS, Words
 from image_search.records import OnDuplicate, merge_records
 from image_search.services.collections import Collections, OpenCollection
 from image_search.services.objects import store_objects

@@ -11,7 +11,8 @@ from PIL.Image import Image
 from image_search.errors import ImageTooLarge, InvalidImage, UnsupportedFormat
 from image_search.fingerprint import content_hash, is_low_detail, perceptual_hash
 from image_search.imaging import SNIFF_BYTES, DecodedImage, decode, encode_jpeg, sniff_content_type, thumbnail
-from image_search.metadata.jsonl import NO_WORDS, Words
+from image_search.metadata.embedded import embedded_words
+from image_search.metadata.words import NO_WORDS, Words, unite
 from image_search.services.scanning import Candidate
 from image_search.storage.keys import original_key
 from image_search.types import ImageRecord
@@ -28,6 +29,8 @@ class PreparedImage:
     thumbnail: bytes
     """JPEG"""
     content_type: str
+    cut: bool = False
+    """Its words were longer than is kept."""
 
 
 @dataclass(frozen=True)
@@ -59,13 +62,24 @@ class Preparer:
         return decode(data, max_pixels=self.max_pixels, shortest_px=max(shortest_px, self.thumbnail_px // 2))
 
     def prepare(
-        self, data: bytes, *, image_id: str = "", source_name: str = "", words: Words = NO_WORDS, shortest_px: int
+        self,
+        data: bytes,
+        *,
+        image_id: str = "",
+        source_name: str = "",
+        words: Words = NO_WORDS,
+        embedded: bool = False,
+        shortest_px: int,
     ) -> PreparedImage:
         """Decode the bytes, at no more than the resolution that the network and the thumbnail need.
+
+        `embedded`: what the file says of itself is taken where `words` say nothing.
 
         Raises InvalidImage, ImageTooLarge, UnsupportedFormat.
         """
         decoded = self.decode(data, shortest_px)
+        if embedded:
+            words = unite(words, embedded_words(data))
         small = thumbnail(decoded.image, self.thumbnail_px)
         image_id = image_id or content_hash(data)
         # A hash of 32 x 32 frequencies and a contrast need no more pixels, and no colours.
@@ -82,9 +96,9 @@ class Preparer:
             source_url=words.source_url,
             phash=perceptual_hash(tiny),
             low_detail=is_low_detail(tiny),
-            created_at_s=int(time.time()),
+            created_at_s=int(time.time()) if words.created_at_s is None else words.created_at_s,
         )
-        return PreparedImage(record, decoded.image, encode_jpeg(small), decoded.content_type)
+        return PreparedImage(record, decoded.image, encode_jpeg(small), decoded.content_type, words.cut)
 
 
 def _read_picture_file(path: Path) -> bytes:

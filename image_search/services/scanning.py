@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from image_search.errors import InvalidInput
+from image_search.metadata.sidecar import SUFFIXES as SIDECAR_SUFFIXES
 
-METADATA_NAMES = frozenset({"metadata.jsonl"})
-"""Files at the top of a folder that describe its pictures."""
+METADATA_NAMES = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
+"""Files at the top of a folder that describe its pictures; the first that is there is taken."""
+PICTURE_SUFFIXES = frozenset(
+    (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
+)
+"""Names that `photo.json` and `photo.txt` may describe; whether a file is a picture is told by its bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +29,8 @@ class Candidate:
     mtime_ns: int
     problem: str = ""
     """Why it cannot even be looked at; "" = it can."""
+    sidecars: tuple[Path, ...] = ()
+    """Files beside it that describe it, the one that is believed first in front."""
 
 
 @dataclass(frozen=True)
@@ -47,15 +54,17 @@ class Source:
 
     def candidates(self) -> Iterator[Candidate]:
         """Every candidate with its size; one that cannot be read carries its problem."""
-        for path, name in self._paths():
+        for path, name, sidecars in self._paths():
             try:
                 status = path.stat()
             except OSError as error:
                 yield Candidate(path, name, 0, 0, problem=f"cannot be read: {error.strerror}")
                 continue
-            yield Candidate(path, name, status.st_size, status.st_mtime_ns)
+            if self.listed is not None:
+                sidecars = _sidecars_of(path)
+            yield Candidate(path, name, status.st_size, status.st_mtime_ns, sidecars=sidecars)
 
-    def _paths(self) -> Iterator[tuple[Path, str]]:
+    def _paths(self) -> Iterator[tuple[Path, str, tuple[Path, ...]]]:
         if self.listed is None:
             yield from _walk(self.folder)
             return
@@ -64,7 +73,7 @@ class Source:
             for line in lines:
                 name = line.rstrip("\r\n")
                 if name.strip():
-                    yield base / name, _readable(name)
+                    yield base / name, _readable(name), ()
 
 
 def chunked(candidates: Iterator[Candidate], max_files: int, max_bytes: int) -> Iterator[list[Candidate]]:
@@ -81,14 +90,45 @@ def chunked(candidates: Iterator[Candidate], max_files: int, max_bytes: int) -> 
         yield chunk
 
 
-def _walk(folder: Path) -> Iterator[tuple[Path, str]]:
+def _walk(folder: Path) -> Iterator[tuple[Path, str, tuple[Path, ...]]]:
     for here, folders, files in os.walk(folder):
         # Hidden folders are thumbnails and version control, never someone's pictures.
         folders[:] = sorted(f for f in folders if not f.startswith("."))
+        sidecars = _sidecars_among(files)
+        describing = {name for names in sidecars.values() for name in names}
         for name in sorted(files):
             path = Path(here) / name
-            if not (name.startswith(".") or (name in METADATA_NAMES and Path(here) == folder)):
-                yield path, _readable(path.relative_to(folder).as_posix())
+            hidden = name.startswith(".") or name in describing or (name in METADATA_NAMES and Path(here) == folder)
+            if not hidden:
+                beside = tuple(path.with_name(sidecar) for sidecar in sidecars.get(name, ()))
+                yield path, _readable(path.relative_to(folder).as_posix()), beside
+
+
+def _sidecars_among(files: Sequence[str]) -> dict[str, list[str]]:
+    """Of the names in one folder those that describe another of them, by that one's name."""
+    found: dict[str, list[str]] = {}
+    describing = [name for name in files if PurePath(name).suffix.lower() in SIDECAR_SUFFIXES]
+    if not describing:
+        return found
+    others = set(files) - set(describing)
+    by_stem: dict[str, list[str]] = {}
+    for name in others:
+        if PurePath(name).suffix.lower() in PICTURE_SUFFIXES:
+            by_stem.setdefault(PurePath(name).stem, []).append(name)
+    for sidecar in describing:
+        stem = PurePath(sidecar).stem
+        for name in [stem] if stem in others else by_stem.get(stem, ()):
+            found.setdefault(name, []).append(sidecar)
+    for name, names in found.items():
+        # JSON before a caption, and what names the whole file before what names its stem.
+        names.sort(key=lambda sidecar: (PurePath(sidecar).suffix.lower(), PurePath(sidecar).stem != name, sidecar))
+    return found
+
+
+def _sidecars_of(path: Path) -> tuple[Path, ...]:
+    """The same for one file of a list, whose folder may hold a million others."""
+    beside = (place for suffix in SIDECAR_SUFFIXES for place in (f"{path.name}{suffix}", f"{path.stem}{suffix}"))
+    return tuple(found for name in beside if (found := path.with_name(name)) != path and found.is_file())
 
 
 def _readable(name: str) -> str:

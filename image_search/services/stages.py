@@ -17,11 +17,12 @@ from image_search.errors import DatasetFormatError, InvalidInput
 from image_search.fingerprint import content_hash
 from image_search.imaging import decode, encode_jpeg, reduce_to_shortest
 from image_search.interfaces import Embedder, FloatArray, ImageStore, OriginalsMode, ShardFiles, VectorArchive
-from image_search.metadata.jsonl import EMPTY_TABLE, MetadataTable
+from image_search.metadata.table import EMPTY_TABLE, MetadataTable
 from image_search.services.objects import store_objects
 from image_search.services.preparing import PreparedImage, Preparer
 from image_search.services.progress import Progress, ProgressListener, no_progress
 from image_search.services.scanning import Candidate, Source, chunked
+from image_search.services.telling import Teller, Told, broken_once
 from image_search.types import Failure, ImageRecord, ShardInfo
 
 REDUCED_SHORTEST_PX = 512
@@ -41,17 +42,38 @@ class StageReport:
     shards: int
     elapsed_s: float
     interrupted: bool = False
+    cut: int = 0
+    """Pictures whose words were longer than is kept."""
+    warnings: tuple[Failure, ...] = ()
+    """Sidecars that could not be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Staged:
+    """A picture for a shard."""
+
+    record: ImageRecord
+    picture: bytes
+    cut: bool
+    told: Told
 
 
 class StagesService:
     """Stages of a bulk run that write shards."""
 
     def __init__(
-        self, images: ImageStore, shards: ShardFiles, preparer: Preparer, *, originals: OriginalsMode, threads: int
+        self,
+        images: ImageStore,
+        shards: ShardFiles,
+        preparer: Preparer,
+        *,
+        originals: OriginalsMode,
+        embedded_words: bool,
+        threads: int,
     ) -> None:
-        """`originals`: how whole files enter the image store."""
+        """`originals`: how whole files enter the image store; `embedded_words`: whether the pictures' own are taken."""
         self._images, self._shards, self._preparer, self._threads = images, shards, preparer, threads
-        self._mode = originals
+        self._mode, self._embedded = originals, embedded_words
 
     def preprocess(
         self,
@@ -60,6 +82,7 @@ class StagesService:
         *,
         originals: bool = False,
         metadata: MetadataTable = EMPTY_TABLE,
+        embedded_words: bool | None = None,
         on_progress: ProgressListener = no_progress,
         stop: threading.Event | None = None,
     ) -> StageReport:
@@ -69,8 +92,10 @@ class StagesService:
         known = {
             r.image_id for shard in shard_files(output) for rs, _ in self._shards.read_picture_shard(shard) for r in rs
         }
-        added = unchanged = written = 0
+        teller = Teller(metadata, self._embedded if embedded_words is None else embedded_words)
+        added = unchanged = written = cut = 0
         failures: list[Failure] = []
+        warnings: dict[str, Failure] = {}
         total = source.count()
         interrupted = False
         with ThreadPoolExecutor(self._threads, thread_name_prefix="preprocess") as pool:
@@ -80,16 +105,19 @@ class StagesService:
                     break
                 records: list[ImageRecord] = []
                 pictures: list[bytes] = []
-                results = pool.map(lambda c: self._preprocess_one(c, metadata, originals, known), chunk)
+                results = pool.map(lambda c: self._preprocess_one(c, teller, originals, known), chunk)
                 for candidate, result in zip(chunk, results, strict=True):
                     if isinstance(result, str):
                         failures.append(Failure(candidate.source_name, result))
-                    elif result is None or result[0].image_id in known:
+                        continue
+                    if result is None or result.record.image_id in known:
                         unchanged += 1
-                    else:
-                        known.add(result[0].image_id)
-                        records.append(result[0])
-                        pictures.append(result[1])
+                        continue
+                    known.add(result.record.image_id)
+                    records.append(result.record)
+                    pictures.append(result.picture)
+                    cut += result.cut
+                    warnings |= broken_once([result.told])
                 if records:
                     path = output / f"pictures-{records[0].image_id[:16]}.h5"
                     shortest_px = 0 if originals else REDUCED_SHORTEST_PX
@@ -98,27 +126,30 @@ class StagesService:
                 added += len(records)
                 on_progress(Progress("preprocessing", added + unchanged + len(failures), total, len(failures)))
         elapsed_s = round(time.perf_counter() - started, 3)
-        return StageReport(added, unchanged, tuple(failures), written, elapsed_s, interrupted)
+        told = tuple(warnings.values())
+        return StageReport(added, unchanged, tuple(failures), written, elapsed_s, interrupted, cut, told)
 
     def _preprocess_one(
-        self, candidate: Candidate, metadata: MetadataTable, originals: bool, known: set[str]
-    ) -> tuple[ImageRecord, bytes] | str | None:
+        self, candidate: Candidate, teller: Teller, originals: bool, known: set[str]
+    ) -> _Staged | str | None:
         """Record and bytes for the shard; None where it is in one; the reason where it is no picture."""
         try:
             data = self._preparer.read(candidate)
             if (image_id := content_hash(data)) in known:
                 return None
+            told = teller.tell(candidate)
             prepared = self._preparer.prepare(
                 data,
                 image_id=image_id,
                 source_name=candidate.source_name,
-                words=metadata.find(candidate.source_name),
+                words=told.words,
+                embedded=teller.embedded,
                 shortest_px=REDUCED_SHORTEST_PX,
             )
         except InvalidInput as error:
             return str(error)
         store_objects(self._images, prepared, data, candidate.path, self._mode)
-        return prepared.record, data if originals else _reduced(prepared)
+        return _Staged(prepared.record, data if originals else _reduced(prepared), prepared.cut, told)
 
     def embed(
         self,

@@ -117,6 +117,30 @@ def test_ingest_of_a_list_with_metadata(cli: Cli, gallery: Path, tmp_path: Path)
     assert (first["title"], first["tags"], first["source_name"]) == ("A title", ["t"], "gallery/red/red_0.jpg")
 
 
+def test_ingest_says_what_became_of_words(cli: Cli, gallery: Path, tmp_path: Path) -> None:
+    words = tmp_path / "words.csv"
+    words.write_text("File;Title;Text\nred_0.jpg;A title;" + "long " * 20_000 + "\n")
+    (gallery / "red/red_1.json").write_text("{")
+    report = cli("ingest", gallery, "--metadata", words, "--no-embedded-words", "--json").json
+    assert (report["added"], report["failed"], report["cut"]) == (15, [], 1)
+    assert report["warnings"] == [{"path": "red/red_1.json", "reason": "the sidecar: not valid JSON"}]
+    again = cli("ingest", gallery, "--metadata", words).out
+    assert "1 pictures had words longer than is kept" in again
+    assert "red/red_1.json: the sidecar: not valid JSON" in again
+
+
+def test_a_table_in_the_folder_is_taken_or_left_out(cli: Cli, gallery: Path) -> None:
+    table = gallery / "metadata.csv"
+    table.write_text("year,income\n2020,5\n")
+    outcome = cli("ingest", gallery)
+    assert outcome.code == 0
+    assert "Leaving metadata.csv in the folder out" in outcome.err
+    table.write_text("file_name,title\nred_0.jpg,From the table\n")
+    assert "of 1 pictures from metadata.csv" in cli("ingest", gallery).err
+    first = cli("search", gallery / "red/red_0.jpg", "--top-k", 1, "--json").json["results"][0]
+    assert first["title"] == "From the table"
+
+
 def test_search(cli: Cli, library: Path) -> None:
     outcome = cli("search", library / "red/red_2.jpg", "--top-k", 3, "--json")
     assert outcome.code == 0

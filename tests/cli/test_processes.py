@@ -73,7 +73,8 @@ def test_kill_9_in_the_middle_and_again(cli: Cli, start: Start, many: Path, data
 def test_a_stop_is_clean_and_a_later_run_goes_on(
     cli: Cli, start: Start, many: Path, data_dir: Path, number: signal.Signals
 ) -> None:
-    process = start(*SMALL_CHUNKS, "ingest", many, "--json")
+    # So small that the stop comes long before the end, however fast the machine.
+    process = start("--set", "ingest.chunk_size=2", "--set", "embedding.batch_size=1", "ingest", many, "--json")
     until(lambda: stored(data_dir) >= 5, process)
     process.send_signal(number)
     out, err = process.communicate(timeout=20)

@@ -116,7 +116,7 @@ def test_words_come_from_metadata(services: Services, gallery: Path) -> None:
     report = services.ingest.run(Source(gallery), "default", metadata=table)
     assert report.failed == ()
     records = {r.source_name: r for rs, _ in services.store.iterate("default") for r in rs}
-    assert records["red/red_0.jpg"].title == "A red <b>thing</b>"
+    assert records["red/red_0.jpg"].title == "A red thing"
     assert records["red/red_0.jpg"].tags == ("red", "disc")
     assert records["red/red_0.jpg"].fields == {"year": 2020}
     assert records["blue/blue_1.jpg"].title == "By its name alone"

@@ -9,17 +9,16 @@ from typing import Any
 import pytest
 
 from image_search.errors import InvalidInput
-from image_search.metadata.jsonl import (
-    EMPTY_TABLE,
+from image_search.metadata.jsonl import read_jsonl
+from image_search.metadata.table import EMPTY_TABLE, MetadataTable
+from image_search.metadata.words import (
     MAX_TAG_BYTES,
     MAX_TAGS,
     MAX_TEXT_BYTES,
     MAX_TITLE_BYTES,
     MAX_URL_BYTES,
     NO_WORDS,
-    MetadataTable,
     Words,
-    read_jsonl,
 )
 from image_search.types import ImageRecord
 from image_search.vectors.checks import check_record

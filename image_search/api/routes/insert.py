@@ -10,7 +10,7 @@ from image_search.api import wire
 from image_search.api.access import services
 from image_search.api.auth import require
 from image_search.errors import InvalidParameter
-from image_search.metadata.jsonl import Words
+from image_search.metadata.words import Words
 from image_search.records import OnDuplicate
 
 blueprint = Blueprint("insert", __name__)

@@ -1,11 +1,11 @@
 // @ts-check
 /** @import {ModelChoice, ServiceState, ServiceStatus, State} from "../types.js" */
-/** @import {Translator} from "../i18n.js" */
+/** @import {MessageKey, Translator} from "../i18n.js" */
 import { byId, changes, el, icon } from "../dom.js";
 import { formatBytes } from "../format.js";
 import { translator } from "../i18n.js";
 
-/** @type {Record<string, string>} */
+/** @type {Record<string, MessageKey>} */
 const WHY = {
   named: "status.why.named",
   library: "status.why.library",
