@@ -19,7 +19,7 @@ from image_search.api.problems import UnknownParameters
 from image_search.config import Settings
 from image_search.errors import ImageTooLarge, InvalidParameter
 from image_search.metadata.words import MAX_TAG_BYTES, MAX_TAGS, MAX_TEXT_BYTES
-from image_search.services.search import SearchAnswer, describe_record
+from image_search.services.answer import SearchAnswer, describe_record
 from image_search.types import ImageRecord, Job, JsonScalar
 
 _NUMBERS = frozenset({"top_k", "offset", "min_score", "ef", "nprobe"})

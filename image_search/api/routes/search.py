@@ -10,6 +10,7 @@ from image_search.api import wire
 from image_search.api.access import services
 from image_search.api.auth import require
 from image_search.errors import InvalidParameter
+from image_search.services.query import Query
 from image_search.types import SearchParams
 
 blueprint = Blueprint("search", __name__)
@@ -31,6 +32,7 @@ def search() -> dict[str, Any]:
     top_k = wire.integer(params, "top_k")
     found = services().search.search(
         wire.collection_of(params),
+        Query(image=submission.image, image_id=image_id),
         SearchParams(
             top_k=10 if top_k is None else top_k,
             offset=wire.integer(params, "offset") or 0,
@@ -38,7 +40,5 @@ def search() -> dict[str, Any]:
             ef=wire.integer(params, "ef"),
             nprobe=wire.integer(params, "nprobe"),
         ),
-        image=submission.image,
-        image_id=image_id,
     )
     return wire.search_answer(found)
