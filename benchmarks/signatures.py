@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from benchmarks import edits
 from benchmarks.edits import edited
+from image_search import fingerprint
 from image_search.config import EmbeddingSettings, LibrarySettings, Settings
 from image_search.imaging import decode
 from image_search.interfaces import Embedder, FloatArray
@@ -32,7 +33,7 @@ class Signatures:
     vectors: FloatArray
     """(n, dim), unit length, raw: before any projection."""
     hashes: NDArray[np.uint64]
-    """(n,)"""
+    """(n, 2): what a record holds, and what a query looks with beside it."""
     low_detail: NDArray[np.bool_]
     """(n,)"""
 
@@ -82,15 +83,16 @@ class Signer:
     def _make(self, paths: Sequence[Path], kind: str) -> Signatures:
         edge = self._embedder.shortest_px
 
-        def one(path: Path) -> tuple[FloatArray, int, bool]:
+        def one(path: Path) -> tuple[FloatArray, tuple[int, ...], bool]:
             data = path.read_bytes()
             if kind:
                 data = edited(decode(data, max_pixels=MAX_PIXELS).image, kind)
             prepared = self._preparer.prepare(data, shortest_px=edge)
-            return self._embedder.preprocess([prepared.image])[0], prepared.record.phash, prepared.record.low_detail
+            tensor = self._embedder.preprocess([prepared.image])[0]
+            return tensor, self._preparer.query_hashes(prepared.image), prepared.record.low_detail
 
         vectors: list[FloatArray] = []
-        hashes: list[int] = []
+        hashes: list[tuple[int, ...]] = []
         low: list[bool] = []
         with ThreadPoolExecutor(available_cores()) as pool:
             for batch in _batches(paths):
@@ -102,7 +104,9 @@ class Signer:
 
     def _key(self, paths: Sequence[Path], kind: str) -> str:
         digest = hashlib.sha256(f"{self.model_id} {kind}\n".encode())
-        digest.update(Path(edits.__file__).read_bytes() if kind else b"")
+        # What was kept is of no use once an edit or a hash is made otherwise.
+        for module in (edits, fingerprint):
+            digest.update(Path(module.__file__).read_bytes())
         for path in paths:
             digest.update(f"{path.parent.name}/{path.name}\n".encode())
         return digest.hexdigest()[:24]

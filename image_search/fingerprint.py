@@ -17,6 +17,8 @@ Measured on the thumbnails of 1,499 Flickr photos and 5,416 pictures of Caltech 
 a nearly white drawing (3.5) lie below; the plainest others have 4.4 (a drawing in two colours of one brightness), 6.2
 (Caltech) and 6.7 (Flickr)."""
 _EDGE = 32
+_DRAWN_OUT = 0.026
+"""On each side: a picture that lost 5 % of its width is as wide again with 2.6 % of what is left on both sides."""
 
 
 def _smooth_surfaces() -> NDArray[np.float32]:
@@ -40,6 +42,16 @@ def perceptual_hash(image: Image.Image) -> int:
     Source: the `imagehash` library, after http://www.hackerfactor.com/blog/index.php?/archives/432-Looks-Like-It.html.
     """
     return int(str(imagehash.phash(image, hash_size=8)), 16)
+
+
+def query_hashes(image: Image.Image) -> tuple[int, int]:
+    """The hash of a picture, and one for the picture that it may be the middle of.
+
+    Cutting a twentieth off moves 4 to 12 of the 64 bits; the same hash of the picture with its edges drawn out moves 2.
+    """
+    grey = np.asarray(image.convert("L"))
+    margins = [(round(edge * _DRAWN_OUT),) * 2 for edge in grey.shape]
+    return perceptual_hash(image), perceptual_hash(Image.fromarray(np.pad(grey, margins, mode="edge")))
 
 
 def is_low_detail(image: Image.Image) -> bool:

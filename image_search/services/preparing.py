@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL.Image import Image
 
 from image_search.errors import ImageTooLarge, InvalidImage, UnsupportedFormat
-from image_search.fingerprint import content_hash, is_low_detail, perceptual_hash
+from image_search.fingerprint import content_hash, is_low_detail, perceptual_hash, query_hashes
 from image_search.imaging import SNIFF_BYTES, DecodedImage, decode, encode_jpeg, sniff_content_type, thumbnail
 from image_search.metadata.embedded import embedded_words
 from image_search.metadata.words import NO_WORDS, Words, unite
@@ -61,6 +61,10 @@ class Preparer:
         """
         return decode(data, max_pixels=self.max_pixels, shortest_px=max(shortest_px, self.thumbnail_px // 2))
 
+    def query_hashes(self, image: Image) -> tuple[int, ...]:
+        """Hashes of a decoded picture to compare stored ones with; the first is the one that `prepare` finds."""
+        return query_hashes(_tiny(thumbnail(image, self.thumbnail_px)))
+
     def prepare(
         self,
         data: bytes,
@@ -82,8 +86,7 @@ class Preparer:
             words = unite(words, embedded_words(data))
         small = thumbnail(decoded.image, self.thumbnail_px)
         image_id = image_id or content_hash(data)
-        # A hash of 32 x 32 frequencies and a contrast need no more pixels, and no colours.
-        tiny = small.convert("L").reduce(max(1, min(small.size) // 64))
+        tiny = _tiny(small)
         record = ImageRecord(
             image_id=image_id,
             object_key=original_key(image_id),
@@ -99,6 +102,11 @@ class Preparer:
             created_at_s=int(time.time()) if words.created_at_s is None else words.created_at_s,
         )
         return PreparedImage(record, decoded.image, encode_jpeg(small), decoded.content_type, words.cut)
+
+
+def _tiny(small: Image) -> Image:
+    # A hash of 32 x 32 frequencies and a contrast need no more pixels, and no colours.
+    return small.convert("L").reduce(max(1, min(small.size) // 64))
 
 
 def _read_picture_file(path: Path) -> bytes:

@@ -24,6 +24,8 @@ PURE = (
     "imaging",
     "filters",
     "ranking",
+    "judging",
+    "thresholds",
     "fingerprint",
     "evaluation",
     "records",
