@@ -50,9 +50,7 @@ def main(arguments: Sequence[str]) -> None:
         print(f"{report.added} photos ingested with {report.model_id}")
         rows = _measure(services, {content_hash(p.read_bytes()): p.read_bytes() for p in _files(folder)})
         services.close()
-    publish(
-        "text", f"{PHOTOS} of {report.added} Flickr photos by {WORDS} own words, a poor copy, both", rows
-    )
+    publish("text", f"{PHOTOS} of {report.added} Flickr photos by {WORDS} own words, a poor copy, both", rows)
 
 
 def _files(folder: Any) -> list[Any]:

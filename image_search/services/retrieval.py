@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from image_search.filters import And, Condition, Filter, Not
 from image_search.interfaces import FloatArray, VectorStore
-from image_search.judging import Thresholds, is_near_duplicate, phash_distance
+from image_search.judging import Thresholds, closest_distance, is_near_duplicate, phash_distance
 from image_search.ranking import (
     MAX_WINDOW,
     Found,
@@ -159,7 +159,8 @@ class Retrieval:
             cosine = float(vectors[one.image_id] @ vectors[other.image_id])
             if kind == "identical":
                 return distance == 0 and cosine >= SAME_PIXELS
-            return is_near_duplicate(distance, cosine, self._thresholds)
+            low_detail = one.low_detail or other.low_detail
+            return is_near_duplicate(distance, cosine, self._thresholds, low_detail=low_detail)
 
         return collapse(found, alike)
 
@@ -187,10 +188,10 @@ def match_kind(
     """What a stored picture is to a query picture: the same bytes, the same picture in other bytes, or alike."""
     if picture.image_id == record.image_id:
         return "identical"
-    if cosine is None or picture.low_detail or record.low_detail:
-        # A perceptual hash of next to nothing is noise.
+    if cosine is None:
         return "similar"
-    near = is_near_duplicate(phash_distance(picture.phash, record.phash), cosine, thresholds)
+    distance = closest_distance(picture.phashes, record.phash)
+    near = is_near_duplicate(distance, cosine, thresholds, low_detail=picture.low_detail or record.low_detail)
     return "near_duplicate" if near else "similar"
 
 

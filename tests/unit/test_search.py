@@ -192,7 +192,7 @@ def test_a_picture_behind_a_url(services: Services, library: dict[str, str]) -> 
 
 
 def _known(vector: FloatArray) -> QueryVector:
-    return QueryVector(vector, "m", "none", "", 0, False)
+    return QueryVector(vector, "m", "none", "", (0,), False)
 
 
 @pytest.mark.parametrize(
@@ -369,5 +369,5 @@ def test_records_know_their_fingerprint(services: Services) -> None:
     record: ImageRecord = services.library.insert("default", _png(_scene(3))).record
     picture = services.search.search("default", Query(image=jpeg(_scene(3), 60)), SearchParams()).query_vector
     assert picture is not None
-    assert (picture.phash ^ record.phash).bit_count() <= 4
+    assert (picture.phashes[0] ^ record.phash).bit_count() <= 4
     assert picture.low_detail is False
