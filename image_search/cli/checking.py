@@ -120,7 +120,7 @@ def check(
     Examples:
       image-search check photo.jpg
       image-search check /media/camera --exact --json
-      image-search check photo.jpg && rm photo.jpg
+      image-search check --exact photo.jpg && rm photo.jpg
       sha256sum *.jpg | image-search check --sha256 -
     """
     name = context.collection(collection)

@@ -31,7 +31,7 @@ def group(context: click.Context, config_file: Path | None, data_dir: str | None
     Examples:
       image-search ingest ~/Pictures                    make the folder searchable
       image-search search photo.jpg --top-k 5           the five most similar pictures
-      image-search search --text "red boat"              by words; with a picture, by both
+      image-search search --text "red boat"             by words; with a picture, by both
       image-search check /media/camera                  which of these are not in the library yet
       image-search serve                                page and HTTP interface on http://127.0.0.1:5000
       image-search --data-dir /srv/library status       another library
