@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
-import os
 import signal
 import sys
 import tempfile
@@ -86,18 +85,13 @@ def collection_option(command: Callable[P, T]) -> Callable[P, T]:
 
 def emit(result: Any, *, as_json: bool, text: Callable[[], None]) -> None:
     """Print the result as one JSON document, or as `text` prints it."""
-    try:
-        if as_json:
-            data = asdict(result) if is_dataclass(result) and not isinstance(result, type) else result
-            click.echo(json.dumps(data, ensure_ascii=False, indent=2, default=str))
-        else:
-            text()
+    if as_json:
+        data = asdict(result) if is_dataclass(result) and not isinstance(result, type) else result
+        click.echo(json.dumps(data, ensure_ascii=False, indent=2, default=str))
         # A pipe would keep the document back until a command that goes on (serve) ends.
         sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever reads has seen enough, and an exit code that promises something must not be 0 for that.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+    else:
+        text()
 
 
 def exit_if_stopped(stopped: bool) -> None:
