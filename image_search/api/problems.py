@@ -57,12 +57,18 @@ class AuthError(Exception):
         self.status, self.detail = status, detail
 
 
-class UnknownParameters(errors.InvalidParameter):
-    """Parameters that the route does not have, all of them named."""
+class InvalidRequest(errors.InvalidParameter):
+    """Everything that is wrong with a request, each field with its reason."""
 
-    def __init__(self, names: list[str], reason: str) -> None:
-        super().__init__(", ".join(name[:100] for name in names[:20]), reason)
-        self.names = names[:20]
+    def __init__(self, found: list[tuple[str, str]]) -> None:
+        self.found = [(field[:100], reason[:1000]) for field, reason in found[:20]]
+        super().__init__(*self.found[0])
+
+    def __str__(self) -> str:
+        fields: dict[str, list[str]] = {}
+        for field, reason in self.found:
+            fields.setdefault(reason, []).append(field)
+        return "; ".join(f"{', '.join(names)}: {reason}" for reason, names in fields.items())
 
 
 def problem(
@@ -99,8 +105,8 @@ def register_problems(app: Flask) -> None:
             _log.error("request %s: %s", g.get("request_id", ""), error, exc_info=error.__cause__)
         if isinstance(error, errors.InvalidParameter):
             status, code = (400, "malformed_request") if error.malformed else (kind.status, kind.code)
-            names = error.names if isinstance(error, UnknownParameters) else [error.field]
-            fields = [{"field": name[:100], "reason": error.reason} for name in names]
+            found = error.found if isinstance(error, InvalidRequest) else [(error.field[:100], error.reason)]
+            fields = [{"field": field, "reason": reason} for field, reason in found]
             return problem(status, code, str(error), fields=fields)
         return problem(kind.status, kind.code, kind.detail or str(error))
 

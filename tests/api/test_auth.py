@@ -35,9 +35,11 @@ ROLES = {
     ("GET", "/status"): "open",
     ("GET", "/livez"): "open",
     ("GET", "/readyz"): "open",
+    ("GET", "/openapi.json"): "open",
+    ("GET", "/docs"): "open",
     ("GET", "/"): "open",
 }
-PAGE = ("static",)
+PAGE = ("static", "docs_file")
 
 
 @pytest.fixture

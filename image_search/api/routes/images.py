@@ -5,53 +5,78 @@ from __future__ import annotations
 import io
 from typing import Any
 
-from flask import Blueprint, Response, current_app, request, send_file
+from flask import Response, send_file
+from flask_openapi3 import APIBlueprint
 
 from image_search.api import wire
 from image_search.api.access import services
-from image_search.api.auth import Keys, check_role, require
+from image_search.api.operations import Content, operation
+from image_search.api.schemas.images import Deleted, ImageAnswer, InCollection, SignedQuery
 from image_search.errors import ImageNotFound
 
-blueprint = Blueprint("images", __name__)
+blueprint = APIBlueprint("images", __name__)
+
+_BYTES = {"schema": {"type": "string", "format": "binary"}}
+_FILE: dict[int, Content] = {
+    200: {"description": "The picture.", "content": {"image/*": _BYTES, "application/octet-stream": _BYTES}},
+    206: {"description": "The range that was asked for.", "content": {"image/*": _BYTES}},
+    304: {"description": "What the browser has is still right."},
+}
 
 
-@blueprint.get("/images/<image_id>")
-@require("user")
-def get_image(image_id: str) -> dict[str, Any]:
+@operation(
+    blueprint,
+    "get",
+    "/images/<image_id>",
+    role="user",
+    query=InCollection,
+    answers={200: ImageAnswer},
+    problems=(404,),
+)
+def get_image(image_id: str, query: InCollection) -> dict[str, Any]:
     """What is stored of a picture."""
-    collection = wire.collection_of(request.args)
+    collection = wire.collection_of(query.collection)
     return {"ok": True, **wire.image_document(services().library.get(collection, image_id), collection)}
 
 
-@blueprint.delete("/images/<image_id>")
-@require("admin")
-def delete_image(image_id: str) -> dict[str, Any]:
+@operation(
+    blueprint,
+    "delete",
+    "/images/<image_id>",
+    role="admin",
+    query=InCollection,
+    answers={200: Deleted},
+    problems=(404,),
+    cost="change",
+)
+def delete_image(image_id: str, query: InCollection) -> dict[str, Any]:
     """Remove a picture from a collection."""
-    deleted = services().library.delete(wire.collection_of(request.args), [image_id])
+    deleted = services().library.delete(wire.collection_of(query.collection), [image_id])
     if not deleted:
         raise ImageNotFound(f"no picture {image_id[:64]!r}")
     return {"ok": True, "deleted": deleted}
 
 
-@blueprint.get("/images/<image_id>/file")
-def get_file(image_id: str) -> Response:
+@operation(
+    blueprint, "get", "/images/<image_id>/file", role="signed", query=SignedQuery, answers=_FILE, problems=(404, 416)
+)
+def get_file(image_id: str, query: SignedQuery) -> Response:  # noqa: ARG001 - it is checked, and that is all
     """The original's bytes, with ETag and ranges."""
-    _check_signature(image_id)
     return _send(image_id, *services().library.original(image_id))
 
 
-@blueprint.get("/images/<image_id>/thumbnail")
-def get_thumbnail(image_id: str) -> Response:
+@operation(
+    blueprint,
+    "get",
+    "/images/<image_id>/thumbnail",
+    role="signed",
+    query=SignedQuery,
+    answers=_FILE,
+    problems=(404, 416),
+)
+def get_thumbnail(image_id: str, query: SignedQuery) -> Response:  # noqa: ARG001 - the same
     """A small JPEG of the picture."""
-    _check_signature(image_id)
     return _send(f"{image_id}-t", *services().library.thumbnail(image_id))
-
-
-def _check_signature(image_id: str) -> None:
-    # An <img> sends no header: the URL that an answer gave carries its own permission.
-    keys: Keys = current_app.extensions["keys"]
-    if not keys.verify(image_id, request.args.get("sig", "")):
-        check_role("user")
 
 
 def _send(etag: str, data: bytes, content_type: str) -> Response:

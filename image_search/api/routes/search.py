@@ -4,41 +4,46 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint
+from flask_openapi3 import APIBlueprint
 
 from image_search.api import wire
 from image_search.api.access import services
-from image_search.api.auth import require
+from image_search.api.operations import operation
+from image_search.api.schemas.search import SearchAnswer, SearchParams, SearchRequest
 from image_search.errors import InvalidParameter
-from image_search.types import SearchParams
+from image_search.types import SearchParams as Tuning
 
-blueprint = Blueprint("search", __name__)
-
-_PARAMS = ("image_id", "top_k", "offset", "min_score", "ef", "nprobe")
+blueprint = APIBlueprint("search", __name__)
 
 
-@blueprint.post("/search", strict_slashes=False)
-@require("user")
-def search() -> dict[str, Any]:
+@operation(
+    blueprint,
+    "post",
+    "/search",
+    role="user",
+    body=SearchRequest,
+    params=SearchParams,
+    answers={200: SearchAnswer},
+    problems=(404, 409),
+    cost="picture",
+    strict_slashes=False,
+)
+def search(body: SearchRequest) -> dict[str, Any]:
     """The pictures most similar to one picture."""
-    submission = wire.read_submission(_PARAMS)
-    params = submission.params
-    image_id = wire.text(params, "image_id", max_bytes=64) or None
-    if submission.image is not None and image_id is not None:
+    if body.image is not None and body.image_id:
         raise InvalidParameter("image_id", "and image exclude each other: give exactly one picture")
-    if submission.image is None and image_id is None:
+    if body.image is None and not body.image_id:
         raise InvalidParameter("image", "is missing: give exactly one picture, as image or image_id")
-    top_k = wire.integer(params, "top_k")
     found = services().search.search(
-        wire.collection_of(params),
-        SearchParams(
-            top_k=10 if top_k is None else top_k,
-            offset=wire.integer(params, "offset") or 0,
-            min_score=wire.number(params, "min_score"),
-            ef=wire.integer(params, "ef"),
-            nprobe=wire.integer(params, "nprobe"),
+        wire.collection_of(body.collection),
+        Tuning(
+            top_k=body.top_k or 10,
+            offset=body.offset or 0,
+            min_score=body.min_score,
+            ef=body.ef,
+            nprobe=body.nprobe,
         ),
-        image=submission.image,
-        image_id=image_id,
+        image=body.image,
+        image_id=body.image_id or None,
     )
     return wire.search_answer(found)
