@@ -17,6 +17,7 @@ import io
 import ipaddress
 import socket
 import ssl
+import threading
 import time
 import urllib.parse
 from collections.abc import Callable, Iterator
@@ -65,6 +66,8 @@ class UrlPolicy:
     """For everything: look-up, redirects, headers and body."""
     max_bytes: int = 20_000_000
     max_redirects: int = 3
+    at_once: int = 8
+    """Fetches at one time; a further one waits, within its own `total_s`."""
 
 
 class UrlFetcher:
@@ -84,6 +87,7 @@ class UrlFetcher:
         # The system's look-up takes no time limit: it is waited for, and left behind when the time is over. The pool
         # starts its threads at the first look-up, so after a server's fork.
         self._lookups = ThreadPoolExecutor(_LOOKUPS_AT_ONCE, thread_name_prefix="lookup")
+        self._places = threading.BoundedSemaphore(policy.at_once)
 
     def fetch(self, url: str) -> bytes:
         """The body behind `url`, as it was sent; whether it is a picture is for the decoder to say.
@@ -95,7 +99,7 @@ class UrlFetcher:
             raise InvalidParameter(FIELD, "fetching pictures by their address is switched off; send the picture itself")
         target = self._accept(url)
         deadline = _Deadline(self._policy.total_s)
-        with _translate_errors():
+        with _translate_errors(), self._place(deadline):
             for _ in range(self._policy.max_redirects + 1):
                 with self._get(target, deadline) as response:
                     if response.status not in _REDIRECTS:
@@ -103,6 +107,15 @@ class UrlFetcher:
                     location = response.getheader("Location")
                 target = self._redirected(target, location)
             raise _Refused(f"more than {self._policy.max_redirects} redirects")
+
+    @contextlib.contextmanager
+    def _place(self, deadline: _Deadline) -> Iterator[None]:
+        if not self._places.acquire(timeout=deadline.left_s()):
+            raise _Refused("too many fetches at once", retryable=True)
+        try:
+            yield
+        finally:
+            self._places.release()
 
     def _accept(self, url: str) -> Target:
         target = Target.parse(url)

@@ -303,6 +303,15 @@ class VectorStore(Protocol):
         ...
 
 
+class PictureFetcher(Protocol):
+    """Pictures by their URL. Safe to call from several threads."""
+
+    def fetch(self, url: str) -> bytes:
+        """The body behind `url`. Raises InvalidParameter (not an acceptable address, or fetching is off),
+        ImageTooLarge, UnsupportedFormat, FetchError with one text for blocked, refused and unreachable."""
+        ...
+
+
 @runtime_checkable
 class ImageStore(Protocol):
     """Bytes under keys made by `storage.keys`. Safe to call from several threads.

@@ -1,11 +1,15 @@
-"""What a rank means: kinds of match, and pages that tell the truth. Pure."""
+"""What a rank means: two searches fused, the order of hits, doubles behind one hit, pages that tell the truth. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, TypeVar
 
+from image_search.types import ImageRecord, SearchHit
+
 MatchKind: TypeAlias = Literal["identical", "near_duplicate", "similar"]
+Collapse: TypeAlias = Literal["none", "identical", "near_duplicate"]
 T = TypeVar("T")
 
 MAX_TOP_K = 1000
@@ -13,11 +17,87 @@ MAX_WINDOW = 16_384
 """offset + top_k at most: what Milvus searches in one call."""
 
 
-def match_kind(query_id: str | None, image_id: str) -> MatchKind:
-    """identical = the same bytes as the query picture."""
-    return "identical" if query_id == image_id else "similar"
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """How much the picture's and the words' normalised scores count; each at least 0, not both 0."""
+
+    image: float = 1.0
+    text: float = 1.0
 
 
-def cut_page(hits: Sequence[T], top_k: int) -> tuple[list[T], bool]:
-    """The first top_k of hits that were asked for one more, and whether there are more."""
-    return list(hits[:top_k]), len(hits) > top_k
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A picture that a query found, with all that is known of how near it is."""
+
+    record: ImageRecord
+    score: float
+    """What it is ranked by: the cosine, BM25, or both fused into 0 to 1."""
+    image_score: float | None = None
+    """Cosine to the query picture; None where there is none."""
+    text_score: float | None = None
+    """BM25; None where none of the words is in it."""
+    by_image: bool = False
+    by_text: bool = False
+    hidden: tuple[str, ...] = ()
+    """Ids of doubles that stand behind it."""
+
+
+def by_image(hits: Iterable[SearchHit]) -> list[Found]:
+    """Hits of a search by picture."""
+    return [Found(hit.record, hit.score, image_score=hit.score, by_image=True) for hit in hits]
+
+
+def by_text(hits: Iterable[SearchHit]) -> list[Found]:
+    """Hits of a search by words."""
+    return [Found(hit.record, hit.score, text_score=hit.score, by_text=True) for hit in hits]
+
+
+def fuse(
+    by_image: Sequence[SearchHit],
+    by_text: Sequence[SearchHit],
+    cosines: Mapping[str, float],
+    weights: Weights,
+    *,
+    cut_off: float | None = None,
+) -> list[Found]:
+    """What one of two searches found or both, best first, ties by id.
+
+    `cosines` are those of pictures that only the words found. A cosine counts as it is, those below 0 as 0; BM25, which
+    has no upper end, counts as a part of the query's best. The fused score is their weighted mean, from 0 to 1. Where
+    the words found a picture, it counts as found by the picture too only from `cut_off` on.
+    """
+    image_scores = {hit.record.image_id: hit.score for hit in by_image}
+    text_scores = {hit.record.image_id: hit.score for hit in by_text}
+    best = max(text_scores.values(), default=0.0)
+    total = weights.image + weights.text
+    found = []
+    for image_id, record in {hit.record.image_id: hit.record for hit in (*by_text, *by_image)}.items():
+        cosine = image_scores.get(image_id, cosines.get(image_id))
+        bm25 = text_scores.get(image_id)
+        normalised = weights.image * max(cosine or 0.0, 0.0) + weights.text * ((bm25 or 0.0) / best if best else 0.0)
+        seen = image_id in image_scores and (bm25 is None or cut_off is None or image_scores[image_id] >= cut_off)
+        found.append(Found(record, normalised / total, cosine, bm25, by_image=seen, by_text=bm25 is not None))
+    return in_order(found)
+
+
+def in_order(found: Iterable[Found], *, details_first: bool = False) -> list[Found]:
+    """Best first, ties by id; with `details_first` what is nearly uniform, and so resembles everything, comes last."""
+    return sorted(found, key=lambda f: (details_first and f.record.low_detail, -f.score, f.record.image_id))
+
+
+def collapse(found: Sequence[Found], alike: Callable[[ImageRecord, ImageRecord], bool]) -> list[Found]:
+    """Each picture once: one that is alike to a better one stands behind the first of those, which names it."""
+    shown: list[tuple[Found, list[str]]] = []
+    for candidate in found:
+        for first, hidden in shown:
+            if alike(first.record, candidate.record):
+                hidden.append(candidate.record.image_id)
+                break
+        else:
+            shown.append((candidate, []))
+    return [replace(first, hidden=tuple(hidden)) for first, hidden in shown]
+
+
+def cut_page(found: Sequence[T], top_k: int, offset: int = 0) -> tuple[list[T], bool]:
+    """The page from `offset` on, and whether more come after it."""
+    return list(found[offset : offset + top_k]), len(found) > offset + top_k

@@ -156,6 +156,7 @@ class UrlFetchSettings:
     connect_s: float = _setting(3.0, "Longest wait for a connection, in seconds.")
     read_s: float = _setting(5.0, "Longest wait for the next bytes, in seconds.")
     total_s: float = _setting(10.0, "Longest time for one picture, redirects included, in seconds.")
+    at_once: int = _setting(8, "Pictures fetched at once, in each worker; further ones wait within their time.")
 
 
 SECTIONS: Mapping[str, type[Any]] = {

@@ -13,7 +13,7 @@ from typing import Protocol, runtime_checkable
 
 from image_search.config import Settings, parse_index_params
 from image_search.errors import ImageStoreError
-from image_search.interfaces import EmbedderProvider, ImageStore, ShardFiles, VectorArchive, VectorStore
+from image_search.interfaces import EmbedderProvider, ImageStore, PictureFetcher, ShardFiles, VectorArchive, VectorStore
 from image_search.machine import available_cores
 from image_search.services.collections import Collections
 from image_search.services.evaluate import EvaluationService
@@ -84,7 +84,26 @@ class Services:
     @cached_property
     def search(self) -> SearchService:
         """Queries."""
-        return SearchService(self.collections, self.preparer)
+        return SearchService(self.collections, self.preparer, self.fetcher)
+
+    @cached_property
+    def fetcher(self) -> PictureFetcher:
+        """Pictures by their URL."""
+        from image_search.fetching import UrlFetcher, UrlPolicy
+
+        fetch = self.settings.url_fetch
+        return UrlFetcher(
+            UrlPolicy(
+                mode=fetch.mode,
+                allow=fetch.allow,
+                ports=fetch.ports,
+                connect_s=fetch.connect_s,
+                read_s=fetch.read_s,
+                total_s=fetch.total_s,
+                max_bytes=self.settings.http_server.max_image_bytes,
+                at_once=fetch.at_once,
+            )
+        )
 
     @cached_property
     def library(self) -> LibraryService:

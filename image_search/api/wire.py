@@ -18,7 +18,7 @@ from image_search.api.problems import InvalidRequest
 from image_search.api.reasons import reasons
 from image_search.api.schemas.base import Request
 from image_search.errors import InvalidParameter, UnsupportedFormat
-from image_search.services.search import SearchAnswer, describe_record
+from image_search.services.answer import SearchAnswer, describe_record
 from image_search.types import ImageRecord, Job, JsonScalar
 
 Form: TypeAlias = Literal["json", "multipart", "raw"]

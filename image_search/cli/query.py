@@ -9,7 +9,8 @@ from rich.table import Table
 
 from image_search.cli.context import CliContext, collection_option, console, emit, json_option, pass_context
 from image_search.errors import InvalidImage
-from image_search.services.search import describe_record
+from image_search.services.answer import describe_record
+from image_search.services.query import Query
 from image_search.types import SearchParams
 
 
@@ -52,7 +53,7 @@ def search(
             raise InvalidImage(f"{str(file)!r} cannot be read: {error.strerror}") from error
     with context.services() as services:
         answer = services.search.search(
-            collection or context.settings.library.collection, params, image=data, image_id=image_id
+            collection or context.settings.library.collection, Query(image=data, image_id=image_id), params
         )
 
     def text() -> None:

@@ -61,6 +61,10 @@ class Preparer:
         """
         return decode(data, max_pixels=self.max_pixels, shortest_px=max(shortest_px, self.thumbnail_px // 2))
 
+    def fingerprint(self, image: Image) -> tuple[int, bool]:
+        """The perceptual hash of a decoded picture and whether it is nearly uniform, as they are stored."""
+        return _fingerprint(thumbnail(image, self.thumbnail_px))
+
     def prepare(
         self,
         data: bytes,
@@ -82,8 +86,7 @@ class Preparer:
             words = unite(words, embedded_words(data))
         small = thumbnail(decoded.image, self.thumbnail_px)
         image_id = image_id or content_hash(data)
-        # A hash of 32 x 32 frequencies and a contrast need no more pixels, and no colours.
-        tiny = small.convert("L").reduce(max(1, min(small.size) // 64))
+        phash, low_detail = _fingerprint(small)
         record = ImageRecord(
             image_id=image_id,
             object_key=original_key(image_id),
@@ -94,11 +97,17 @@ class Preparer:
             text=words.text,
             fields=words.fields,
             source_url=words.source_url,
-            phash=perceptual_hash(tiny),
-            low_detail=is_low_detail(tiny),
+            phash=phash,
+            low_detail=low_detail,
             created_at_s=int(time.time()) if words.created_at_s is None else words.created_at_s,
         )
         return PreparedImage(record, decoded.image, encode_jpeg(small), decoded.content_type, words.cut)
+
+
+def _fingerprint(small: Image) -> tuple[int, bool]:
+    # A hash of 32 x 32 frequencies and a contrast need no more pixels, and no colours.
+    tiny = small.convert("L").reduce(max(1, min(small.size) // 64))
+    return perceptual_hash(tiny), is_low_detail(tiny)
 
 
 def _read_picture_file(path: Path) -> bytes:

@@ -1,98 +1,51 @@
-"""A query is bytes -> decode -> embed -> search; or the embedding of a stored picture -> search."""
+"""A query is bytes -> decode -> embed -> search; or a stored picture, or words, or a picture and words -> search."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
 from PIL import Image
 
-from image_search.errors import ImageNotFound, InvalidParameter
-from image_search.fingerprint import content_hash
-from image_search.interfaces import FloatArray
-from image_search.ranking import MAX_TOP_K, MAX_WINDOW, MatchKind, cut_page, match_kind
+from image_search.errors import InvalidParameter
+from image_search.interfaces import PictureFetcher
+from image_search.judging import thresholds_for
+from image_search.ranking import MAX_TOP_K, MAX_WINDOW, by_image
+from image_search.services.answer import CheckOutcome, RankedHit, SearchAnswer
 from image_search.services.collections import Collections, OpenCollection
 from image_search.services.preparing import Preparer
-from image_search.types import CollectionSpec, ImageRecord, SearchHit, SearchParams
+from image_search.services.query import Query, QueryReader, check_query
+from image_search.services.retrieval import Retrieval, match_kind
+from image_search.types import SearchParams
 
-
-@dataclass(frozen=True, slots=True)
-class RankedHit:
-    """A hit with its place."""
-
-    rank: int
-    """1 = nearest, counted over all pages."""
-    hit: SearchHit
-    match: MatchKind
-
-    def as_dict(self) -> dict[str, Any]:
-        """The result as every way out shows it; only URLs are for the HTTP interface to add."""
-        record = self.hit.record
-        return {
-            "id": record.image_id,
-            "rank": self.rank,
-            "score": round(self.hit.score, 6),
-            "scores": {"image": round(self.hit.score, 6), "text": None},
-            "found_by": ["image"],
-            "match": self.match,
-            **describe_record(record),
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class SearchAnswer:
-    """Everything that an answer to a query tells."""
-
-    collection: str
-    spec: CollectionSpec
-    query_id: str | None
-    """image_id of the query picture."""
-    query_size_px: tuple[int, int] | None
-    hits: tuple[RankedHit, ...]
-    params: SearchParams
-    has_more: bool
-    timing_ms: Mapping[str, float]
-    """fetch, decode, embed, search, total."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """The answer as plain data, without the query's token and URLs."""
-        width, height = self.query_size_px or (None, None)
-        return {
-            "collection": self.collection,
-            "query": {"id": None, "image_id": self.query_id, "width": width, "height": height},
-            "model": describe_model(self.spec),
-            "results": [ranked.as_dict() for ranked in self.hits],
-            "page": {
-                "offset": self.params.offset,
-                "top_k": self.params.top_k,
-                "returned": len(self.hits),
-                "has_more": self.has_more,
-            },
-            "timing_ms": dict(self.timing_ms),
-        }
+CHECKED_NEIGHBOURS = 50
+"""Nearest pictures among which near-duplicates are looked for."""
 
 
 class SearchService:
-    """Searches in the collections of one library."""
+    """Searches in the collections of one library. Safe to call from several threads."""
 
-    def __init__(self, collections: Collections, preparer: Preparer) -> None:
-        self._collections, self._preparer = collections, preparer
+    def __init__(self, collections: Collections, preparer: Preparer, fetcher: PictureFetcher) -> None:
+        self._collections = collections
+        self._reader = QueryReader(collections.store, preparer, fetcher)
+        self._beside = ThreadPoolExecutor(8, thread_name_prefix="search-by-words")
 
-    def search(
-        self, collection: str, params: SearchParams, *, image: bytes | None = None, image_id: str | None = None
-    ) -> SearchAnswer:
-        """The pictures nearest to exactly one of: the bytes of a picture, the id of a stored one.
+    def search(self, collection: str, query: Query, params: SearchParams) -> SearchAnswer:
+        """The pictures nearest to a picture, to words, or to both.
 
-        Raises InvalidParameter, InvalidImage and its siblings, ImageNotFound, CollectionNotFound, ModelMismatch.
+        Raises InvalidParameter, InvalidImage and its siblings, ImageNotFound, CollectionNotFound, ModelMismatch,
+        FetchError, and what the stores raise.
         """
+        check_query(query)
         check_params(params)
-        if (image is None) == (image_id is None):
-            raise InvalidParameter("image", "give exactly one picture: image or image_id")
-        return self._collections.read(collection, lambda opened: self._search(opened, params, image, image_id))
+        return self._collections.read(collection, lambda opened: self._search(opened, query, params))
+
+    def check(self, collection: str, image: bytes) -> CheckOutcome:
+        """Whether a collection holds this picture already: the same bytes, or the same picture in others.
+
+        Raises what `search` raises.
+        """
+        return self._collections.read(collection, lambda opened: self._check(opened, image))
 
     def warm_up(self, collection: str) -> None:
         """Do now what the first search would wait for: load the network, open the collection, run both once."""
@@ -104,70 +57,48 @@ class SearchService:
 
         self._collections.read(collection, once)
 
-    def _search(
-        self, opened: OpenCollection, params: SearchParams, image: bytes | None, image_id: str | None
-    ) -> SearchAnswer:
+    def _search(self, opened: OpenCollection, query: Query, params: SearchParams) -> SearchAnswer:
         started = time.perf_counter()
-        size_px = None
-        decoded_at = started
-        if image is not None:
-            decoded = self._preparer.decode(image, opened.embedder.shortest_px)
-            size_px, image_id = decoded.size_px, content_hash(image)
-            decoded_at = time.perf_counter()
-            query = opened.embedder.embed([decoded.image])
-        else:
-            query = self._stored(opened, image_id or "")
-        embedded_at = time.perf_counter()
-        wider = replace(params, top_k=min(params.top_k + 1, MAX_WINDOW - params.offset))
-        (found,) = self._collections.store.search(opened.physical, query, wider)
-        hits, has_more = cut_page(found, params.top_k)
+        asked = self._reader.read(opened, query)
+        if asked.vector is None and params.min_score is not None:
+            raise InvalidParameter("min_score", "is about the likeness to a picture, and there is none")
+        thresholds = thresholds_for(opened.spec.model_id, opened.spec.projection_id)
+        searching = time.perf_counter()
+        retrieval = Retrieval(self._collections.store, opened, query, asked, params, thresholds, self._beside)
+        found, has_more = retrieval.page()
+        matches = retrieval.matches(found)
         ended = time.perf_counter()
         return SearchAnswer(
             collection=opened.name,
             spec=opened.spec,
-            query_id=image_id,
-            query_size_px=size_px,
+            query_vector=asked.picture,
+            query_size_px=asked.size_px,
+            text=asked.text,
             hits=tuple(
-                RankedHit(params.offset + place, hit, match_kind(image_id, hit.record.image_id))
-                for place, hit in enumerate(hits, 1)
+                RankedHit(params.offset + place, hit, match)
+                for place, (hit, match) in enumerate(zip(found, matches, strict=True), 1)
             ),
             params=params,
             has_more=has_more,
-            timing_ms={
-                "fetch": 0.0,
-                "decode": _ms(decoded_at - started),
-                "embed": _ms(embedded_at - decoded_at),
-                "search": _ms(ended - embedded_at),
-                "total": _ms(ended - started),
-            },
+            cut_off=retrieval.cut_off,
+            nothing_close=retrieval.nothing_close(found),
+            timing_ms={**asked.timing_ms, "search": _ms(ended - searching), "total": _ms(ended - started)},
         )
 
-    def _stored(self, opened: OpenCollection, image_id: str) -> FloatArray:
-        found = self._collections.store.get_embeddings(opened.physical, [image_id])
-        if image_id not in found:
-            raise ImageNotFound(f"no picture {image_id!r} in collection {opened.name!r}")
-        return found[image_id].reshape(1, -1).astype(np.float32)
-
-
-def describe_record(record: ImageRecord) -> dict[str, Any]:
-    """What is shown of a record, beside its id."""
-    return {
-        "title": record.title,
-        "tags": list(record.tags),
-        "text": record.text,
-        "fields": dict(record.fields),
-        "width": record.size_px[0],
-        "height": record.size_px[1],
-        "source_name": record.source_name,
-        "sources": list(record.sources),
-        "source_url": record.source_url,
-        "created_at": datetime.fromtimestamp(record.created_at_s, UTC).isoformat().replace("+00:00", "Z"),
-    }
-
-
-def describe_model(spec: CollectionSpec) -> dict[str, Any]:
-    """What is shown of the model that a collection belongs to."""
-    return {"name": spec.model_id, "dim": spec.dim, "metric": "cosine", "projection": spec.projection_id}
+    def _check(self, opened: OpenCollection, image: bytes) -> CheckOutcome:
+        store = self._collections.store
+        picture, _ = self._reader.picture(opened, image, None, {})
+        (hits,) = store.search(opened.physical, picture.vector.reshape(1, -1), SearchParams(top_k=CHECKED_NEIGHBOURS))
+        thresholds = thresholds_for(opened.spec.model_id, opened.spec.projection_id)
+        ranked = [
+            RankedHit(place, hit, match_kind(picture, hit.record, hit.image_score, thresholds))
+            for place, hit in enumerate(by_image(hits), 1)
+        ]
+        return CheckOutcome(
+            picture.image_id,
+            store.get(opened.physical, [picture.image_id]).get(picture.image_id),
+            tuple(hit for hit in ranked if hit.match == "near_duplicate"),
+        )
 
 
 def check_params(params: SearchParams) -> None:

@@ -14,9 +14,14 @@ THUMBNAILS = "thumbnails/"
 VECTORS = "vectors/"
 
 
+def is_image_id(text: str) -> bool:
+    """Whether it is 64 lowercase hex digits."""
+    return _IMAGE_ID.fullmatch(text) is not None
+
+
 def check_image_id(image_id: str) -> str:
     """The id itself. Raises ImageNotFound where it is not 64 lowercase hex digits."""
-    if not _IMAGE_ID.fullmatch(image_id):
+    if not is_image_id(image_id):
         raise ImageNotFound("no such picture: an id is 64 lowercase hex digits")
     return image_id
 

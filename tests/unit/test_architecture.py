@@ -24,6 +24,7 @@ PURE = (
     "imaging",
     "filters",
     "ranking",
+    "judging",
     "fingerprint",
     "evaluation",
     "records",

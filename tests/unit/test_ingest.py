@@ -10,6 +10,7 @@ import pytest
 from image_search.errors import ImageStoreError, InvalidInput
 from image_search.metadata.jsonl import read_jsonl
 from image_search.services.progress import Progress
+from image_search.services.query import Query
 from image_search.services.scanning import Source
 from image_search.types import SearchParams
 from image_search.wiring import Services
@@ -19,7 +20,7 @@ from tests.support import draw, jpeg, write_gallery
 def test_red_finds_red(services: Services, gallery: Path) -> None:
     report = services.ingest.run(Source(gallery), "default")
     assert (report.added, report.unchanged, report.duplicates, report.failed) == (15, 0, 0, ())
-    answer = services.search.search("default", SearchParams(top_k=5), image=jpeg(draw((210, 40, 35), mark=3)))
+    answer = services.search.search("default", Query(image=jpeg(draw((210, 40, 35), mark=3))), SearchParams(top_k=5))
     assert [hit.hit.record.source_name.split("/")[0] for hit in answer.hits] == ["red"] * 5
     assert [hit.rank for hit in answer.hits] == [1, 2, 3, 4, 5]
     assert answer.has_more

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from image_search.errors import Conflict, EmbedderError, InvalidParameter
+from image_search.services.query import Query
 from image_search.services.scanning import Source
 from image_search.types import SearchParams
 from image_search.wiring import Services
@@ -34,7 +35,7 @@ def test_a_projection_changes_and_goes_back(library: Services) -> None:
     report = library.indexing.rebuild("default", projection="random:8")
     assert (report.dim, report.images) == (8, 15)
     assert report.projection_id.startswith("random:8@")
-    answer = library.search.search("default", SearchParams(top_k=1), image=jpeg(draw((220, 30, 30), mark=2)))
+    answer = library.search.search("default", Query(image=jpeg(draw((220, 30, 30), mark=2))), SearchParams(top_k=1))
     assert answer.hits[0].match == "identical"
     assert answer.hits[0].hit.score == pytest.approx(1, abs=1e-3)
     again = library.indexing.rebuild("default", projection="none")
@@ -50,9 +51,9 @@ def test_a_fitted_pca_keeps_the_neighbours(library: Services, tmp_path: Path) ->
         (folder / f"{mark}.jpg").write_bytes(jpeg(draw((mark * 4, 255 - mark * 4, 90), mark=mark)))
     library.ingest.run(Source(folder), "default")
     query = jpeg(draw((100, 150, 90), mark=7))
-    plain = library.search.search("default", SearchParams(top_k=3), image=query)
+    plain = library.search.search("default", Query(image=query), SearchParams(top_k=3))
     library.indexing.rebuild("default", projection="pca:4")
-    projected = library.search.search("default", SearchParams(top_k=10), image=query)
+    projected = library.search.search("default", Query(image=query), SearchParams(top_k=10))
     assert plain.hits[0].hit.record.image_id in {hit.hit.record.image_id for hit in projected.hits}
 
 
@@ -162,9 +163,9 @@ def test_a_lost_projection_is_mended_by_a_rebuild(library: Services) -> None:
     library.indexing.rebuild("default", projection="random:6")
     library.provider._projections.clear()
     with pytest.raises(EmbedderError, match="is missing"):
-        library.search.search("default", SearchParams(), image=jpeg(draw((220, 30, 30), mark=2)))
+        library.search.search("default", Query(image=jpeg(draw((220, 30, 30), mark=2))), SearchParams())
     library.indexing.rebuild("default", projection="none")
-    answer = library.search.search("default", SearchParams(), image=jpeg(draw((220, 30, 30), mark=2)))
+    answer = library.search.search("default", Query(image=jpeg(draw((220, 30, 30), mark=2))), SearchParams())
     assert answer.hits[0].match == "identical"
 
 

@@ -10,6 +10,7 @@ import pytest
 
 import image_search.datasets.hdf5 as hdf5
 from image_search.errors import DatasetFormatError, InvalidInput, ModelMismatch
+from image_search.services.query import Query
 from image_search.services.scanning import Source
 from image_search.services.stages import StageReport, shard_files
 from image_search.storage.local_store import LocalImageStore
@@ -52,7 +53,7 @@ def test_stages_equal_a_direct_ingest(services: Services, gallery: Path, tmp_pat
     direct = elsewhere(services, tmp_path)
     direct.ingest.run(Source(gallery), "default")
     query = jpeg(draw((215, 35, 35), mark=2))
-    found = [s.search.search("default", SearchParams(top_k=3), image=query).hits for s in (services, direct)]
+    found = [s.search.search("default", Query(image=query), SearchParams(top_k=3)).hits for s in (services, direct)]
     assert [hit.hit.record.image_id for hit in found[0]] == [hit.hit.record.image_id for hit in found[1]]
 
 

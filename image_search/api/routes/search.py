@@ -11,6 +11,7 @@ from image_search.api.access import services
 from image_search.api.operations import operation
 from image_search.api.schemas.search import SearchAnswer, SearchParams, SearchRequest
 from image_search.errors import InvalidParameter
+from image_search.services.query import Query
 from image_search.types import SearchParams as Tuning
 
 blueprint = APIBlueprint("search", __name__)
@@ -36,6 +37,7 @@ def search(body: SearchRequest) -> dict[str, Any]:
         raise InvalidParameter("image", "is missing: give exactly one picture, as image or image_id")
     found = services().search.search(
         wire.collection_of(body.collection),
+        Query(image=body.image, image_id=body.image_id or None),
         Tuning(
             top_k=body.top_k or 10,
             offset=body.offset or 0,
@@ -43,7 +45,5 @@ def search(body: SearchRequest) -> dict[str, Any]:
             ef=body.ef,
             nprobe=body.nprobe,
         ),
-        image=body.image,
-        image_id=body.image_id or None,
     )
     return wire.search_answer(found)

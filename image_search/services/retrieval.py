@@ -1,0 +1,198 @@
+"""One query's searches in one collection: by picture, by words, by both; ordered, collapsed, paged, judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import replace
+
+from image_search.filters import And, Condition, Filter, Not
+from image_search.interfaces import FloatArray, VectorStore
+from image_search.judging import Thresholds, is_near_duplicate, phash_distance
+from image_search.ranking import (
+    MAX_WINDOW,
+    Found,
+    MatchKind,
+    by_image,
+    by_text,
+    collapse,
+    cut_page,
+    fuse,
+    in_order,
+)
+from image_search.services.collections import OpenCollection
+from image_search.services.query import Query, QueryVector, Resolved
+from image_search.types import ImageRecord, SearchHit, SearchParams
+
+FUSION_WINDOW = 1000
+"""Pictures that each of two fused searches brings; what neither brings so early is on no page."""
+SLACK = 16
+"""Further hits that are asked for, so that a few nearly uniform ones can step back behind them."""
+SAME_PIXELS = 0.9999
+"""Cosine of one picture in two files: decoders differ by less."""
+
+_DETAILED = Condition("low_detail", "eq", (False,))
+_UNIFORM = Condition("low_detail", "eq", (True,))
+
+
+class Retrieval:
+    """The searches of one query that is resolved."""
+
+    def __init__(
+        self,
+        store: VectorStore,
+        opened: OpenCollection,
+        query: Query,
+        asked: Resolved,
+        params: SearchParams,
+        thresholds: Thresholds | None,
+        beside: Executor,
+    ) -> None:
+        """`beside` runs the search by words while the one by picture runs."""
+        self._store, self._opened, self._query, self._asked = store, opened, query, asked
+        self._params, self._thresholds, self._beside = params, thresholds, beside
+        self._where = query.where
+        if query.negative_ids:
+            # What hits should be unlike is no hit.
+            self._where = _and(query.where, Not(Condition("id", "in", tuple(dict.fromkeys(query.negative_ids)))))
+        self._details_first = asked.picture is not None and not asked.picture.low_detail
+
+    @property
+    def cut_off(self) -> float | None:
+        """Cosine below which nothing is close; None where that is not known: for this model, or less the negatives."""
+        if self._thresholds is None or self._asked.vector is None or self._query.negative_ids:
+            return None
+        return self._thresholds.cut_off
+
+    def page(self) -> tuple[list[Found], bool]:
+        """The page that is asked for, best first, and whether more come after it."""
+        if self._asked.vector is None:
+            return self._grown(self._words)
+        if self._asked.text:
+            return cut_page(self._collapsed(self._both()), self._params.top_k, self._params.offset)
+        if self._query.collapse != "none":
+            return self._grown(self._pictures)
+        return self._picture_page()
+
+    def nothing_close(self, found: Sequence[Found]) -> bool | None:
+        """Whether the first page has nothing that the words found or that reaches the cut-off; None where unknown."""
+        if self._params.offset:
+            return None
+        if not found or any(hit.by_text for hit in found):
+            return not found
+        cut_off = self.cut_off
+        return None if cut_off is None else all((hit.image_score or -1.0) < cut_off for hit in found)
+
+    def matches(self, found: Sequence[Found]) -> list[MatchKind]:
+        """What each of the found pictures is to the query picture; `similar` where there is none."""
+        picture = self._asked.picture
+        if picture is None:
+            return ["similar" for _ in found]
+        scores: dict[str, float] = {h.record.image_id: h.image_score for h in found if h.image_score is not None}
+        if self._query.negative_ids:
+            # Their scores are those to another vector than the picture's.
+            scores = self._cosines(list(scores), picture.vector)
+        return [match_kind(picture, hit.record, scores.get(hit.record.image_id), self._thresholds) for hit in found]
+
+    def _picture_page(self) -> tuple[list[Found], bool]:
+        params = self._params
+        if params.offset:
+            where = _and(self._where, _DETAILED) if self._details_first else self._where
+            hits = self._by_picture(params.top_k + 1, where, params.offset)
+            if not self._details_first or len(hits) > params.top_k:
+                return cut_page(by_image(hits), params.top_k)
+        # The detailed ones end on this page, or nothing is before it.
+        return cut_page(self._pictures(params.offset + params.top_k + 1), params.top_k, params.offset)
+
+    def _grown(self, first: Callable[[int], list[Found]]) -> tuple[list[Found], bool]:
+        """The page of what `first(n)` gives: the first n, fewer where there are no more; doubles collapsed."""
+        params = self._params
+        n = wanted = params.offset + params.top_k + 1
+        while True:
+            found = first(n)
+            shown = self._collapsed(found)
+            if len(shown) >= wanted or len(found) < n or n >= MAX_WINDOW:
+                return cut_page(shown, params.top_k, params.offset)
+            n = min(2 * n, MAX_WINDOW)
+
+    def _pictures(self, n: int) -> list[Found]:
+        """The first n by the picture; nearly uniform ones after all others."""
+        if not self._details_first:
+            return by_image(self._by_picture(n, self._where))
+        hits = self._by_picture(n + SLACK, self._where)
+        detailed = [hit for hit in hits if not hit.record.low_detail]
+        if len(hits) >= min(n + SLACK, MAX_WINDOW) and len(detailed) < n:
+            detailed = self._by_picture(n, _and(self._where, _DETAILED))
+            hits = [*detailed, *self._by_picture(n, _and(self._where, _UNIFORM))]
+        elif len(detailed) >= n:
+            hits = detailed
+        return in_order(by_image(hits), details_first=True)[:n]
+
+    def _words(self, n: int) -> list[Found]:
+        return by_text(self._by_words(n))
+
+    def _both(self) -> list[Found]:
+        """Two searches side by side, fused."""
+        words = self._beside.submit(self._by_words, FUSION_WINDOW)
+        pictures = self._by_picture(FUSION_WINDOW, self._where)
+        texts = words.result()
+        seen = {hit.record.image_id for hit in pictures}
+        only_words = [hit.record.image_id for hit in texts if hit.record.image_id not in seen]
+        cosines = self._cosines(only_words, self._asked.vector[0] if self._asked.vector is not None else None)
+        found = fuse(pictures, texts, cosines, self._query.weights, cut_off=self.cut_off)
+        floor = self._params.min_score
+        if floor is not None:
+            found = [hit for hit in found if hit.image_score is not None and hit.image_score >= floor]
+        return in_order(found, details_first=self._details_first)
+
+    def _collapsed(self, found: list[Found]) -> list[Found]:
+        kind = self._query.collapse
+        if kind == "none":
+            return found
+        vectors = self._store.get_embeddings(self._opened.physical, [hit.record.image_id for hit in found])
+
+        def alike(one: ImageRecord, other: ImageRecord) -> bool:
+            if one.image_id not in vectors or other.image_id not in vectors:
+                # Deleted since the search.
+                return False
+            distance = phash_distance(one.phash, other.phash)
+            cosine = float(vectors[one.image_id] @ vectors[other.image_id])
+            if kind == "identical":
+                return distance == 0 and cosine >= SAME_PIXELS
+            return is_near_duplicate(distance, cosine, self._thresholds)
+
+        return collapse(found, alike)
+
+    def _by_picture(self, top_k: int, where: Filter | None, offset: int = 0) -> list[SearchHit]:
+        if self._asked.vector is None:
+            return []
+        params = replace(self._params, offset=offset, top_k=min(top_k, MAX_WINDOW - offset))
+        return self._store.search(self._opened.physical, self._asked.vector, params, where)[0]
+
+    def _by_words(self, top_k: int) -> list[SearchHit]:
+        params = SearchParams(top_k=min(top_k, MAX_WINDOW))
+        return self._store.search_text(self._opened.physical, self._asked.text, params, self._where)
+
+    def _cosines(self, image_ids: Sequence[str], vector: FloatArray | None) -> dict[str, float]:
+        """Cosines of stored pictures to a (dim,) vector."""
+        if vector is None or not image_ids:
+            return {}
+        found = self._store.get_embeddings(self._opened.physical, image_ids)
+        return {image_id: min(1.0, max(-1.0, float(row @ vector))) for image_id, row in found.items()}
+
+
+def match_kind(
+    picture: QueryVector, record: ImageRecord, cosine: float | None, thresholds: Thresholds | None
+) -> MatchKind:
+    """What a stored picture is to a query picture: the same bytes, the same picture in other bytes, or alike."""
+    if picture.image_id == record.image_id:
+        return "identical"
+    if cosine is None or picture.low_detail or record.low_detail:
+        # A perceptual hash of next to nothing is noise.
+        return "similar"
+    near = is_near_duplicate(phash_distance(picture.phash, record.phash), cosine, thresholds)
+    return "near_duplicate" if near else "similar"
+
+
+def _and(where: Filter | None, more: Filter) -> Filter:
+    return more if where is None else And((where, more))
