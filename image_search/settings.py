@@ -23,6 +23,9 @@ class LibrarySettings:
         "folder ($XDG_DATA_HOME, else ~/.local/share).",
     )
     collection: str = _setting(DEFAULT_COLLECTION, "Collection that is used where none is named.")
+    trash_days: int = _setting(
+        30, "Days that a deleted picture can be restored, before its files go too; 0 = they go at once."
+    )
 
 
 @dataclass(frozen=True)

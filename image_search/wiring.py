@@ -5,6 +5,7 @@ Adapters are imported inside the factories, so that `--help` and the unit tests 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +18,7 @@ from image_search.interfaces import EmbedderProvider, ImageStore, PictureFetcher
 from image_search.machine import available_cores
 from image_search.services.collections import Collections
 from image_search.services.evaluate import EvaluationService
-from image_search.services.gate import SwitchGate
+from image_search.services.gate import PictureLocks, SwitchGate
 from image_search.services.indexing import IndexingService
 from image_search.services.ingest import IngestService
 from image_search.services.ingest_run import IngestTuning
@@ -25,10 +26,12 @@ from image_search.services.jobs import JobHandler, JobRunner, JobStore
 from image_search.services.library import LibraryService
 from image_search.services.preparing import Preparer
 from image_search.services.quantising import QuantisingService
+from image_search.services.raw_vectors import RawVectors
 from image_search.services.scan_cache import ScanCache
 from image_search.services.search import SearchService
 from image_search.services.stages import StagesService
 from image_search.services.transfer import TransferService
+from image_search.services.trash import Trash
 from image_search.storage.keys import model_slug
 from image_search.types import IndexSpec
 
@@ -108,7 +111,15 @@ class Services:
     @cached_property
     def library(self) -> LibraryService:
         """Single pictures and the status."""
-        return LibraryService(self.collections, self.images, self.preparer)
+        raw = RawVectors(self.store, self.images, self.archive_for, self.preparer)
+        return LibraryService(
+            self.collections,
+            self.images,
+            self.preparer,
+            Trash(self.collections, self.images, raw),
+            PictureLocks(self.settings.data_dir / "locks"),
+            keeps_deleted=self.settings.library.trash_days > 0,
+        )
 
     @cached_property
     def indexing(self) -> IndexingService:
@@ -166,7 +177,7 @@ class Services:
         handlers: Mapping[str, JobHandler] = {
             "rebuild": lambda params, on_progress, stop: self.indexing.run_job(params, on_progress, stop)
         }
-        return JobRunner(self.jobs, handlers)
+        return JobRunner(self.jobs, handlers, daily=self._purge)
 
     @property
     def staged_pictures(self) -> Path:
@@ -198,6 +209,9 @@ class Services:
         if "runner" in self.__dict__:
             self.runner.close()
         self.store.close()
+
+    def _purge(self, stop: threading.Event) -> None:
+        self.library.purge(older_than_s=self.settings.library.trash_days * 86_400, stop=stop)
 
     def _scan_cache(self) -> ScanCache:
         return ScanCache(self.settings.data_dir / "scan.sqlite")

@@ -30,8 +30,9 @@ _TIME = re.compile(
     r"(?P<day>\d{4}-\d\d-\d\d)(?:[Tt ](?P<time>\d\d:\d\d:\d\d)(?:\.\d{1,9})?\s?(?P<zone>[Zz]|[+-]\d\d:\d\d)?)?"
 )
 _UNIX_TIME = re.compile(r"-?\d{1,11}(\.\d{1,9})?")
-_FIRST_S = int(datetime(1, 1, 2, tzinfo=UTC).timestamp())
-_LAST_S = int(datetime(9999, 12, 30, tzinfo=UTC).timestamp())
+FIRST_S = int(datetime(1, 1, 2, tzinfo=UTC).timestamp())
+LAST_S = int(datetime(9999, 12, 30, tzinfo=UTC).timestamp())
+"""Unix times that a calendar can show in every zone."""
 
 
 def key_of(name: str) -> str:
@@ -176,7 +177,7 @@ def _time(value: object, where: str) -> int | None:
         seconds = _seconds(value)
     except (ValueError, OverflowError):
         seconds = None
-    if seconds is None or not _FIRST_S <= seconds <= _LAST_S:
+    if seconds is None or not FIRST_S <= seconds <= LAST_S:
         # Only a text is shown: another value may be as deep or as long as it likes.
         shown = f" {value[:40]!r}" if isinstance(value, str) else ""
         raise InvalidInput(

@@ -126,6 +126,10 @@ class Collections:
         """What `action` returns for the open collection, again where a rebuild replaced it meanwhile."""
         return self._retrying(name, lambda: self._opened(name), action, writes=False)
 
+    def look(self, name: str, action: Callable[[str], T]) -> T:
+        """`read` for an action on rows that makes no vectors, given the collection's own name: it needs no model."""
+        return self._retrying(name, lambda: (self._find(name)[0],) * 2, action, writes=False)
+
     def write(self, name: str, action: Callable[[OpenCollection], T]) -> T:
         """The same for an action that writes (and may be repeated): it is repeated where a rebuild switched to the
         next collection while it ran, so that nothing is written only to one that is about to be dropped. On one

@@ -1,10 +1,11 @@
-"""Keeps writers out for the moment in which a rebuilt collection takes the place of the old one."""
+"""Keeps writers out for the moment in which a rebuilt collection takes the place of the old one, or files of deleted
+pictures go; and writers of one picture from each other."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from image_search.errors import Conflict
@@ -50,4 +51,27 @@ class SwitchGate:
         # flock is not fair: without this, writers that keep coming would keep a switch waiting for ever.
         with self._path.with_suffix(".turnstile").open("a") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+
+class PictureLocks:
+    """Keeps everybody else from single pictures, between the threads and processes of one machine.
+
+    Two inserts of the same bytes at once must not both find nothing, and two edits must not undo each other. Ids are
+    hashes, so they spread evenly over the files; the kernel frees a lock however its holder ends.
+    """
+
+    FILES = 64
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @contextlib.contextmanager
+    def holding(self, image_ids: Sequence[str]) -> Iterator[None]:
+        """Hold these pictures alone; always in one order, so that two calls cannot wait for each other."""
+        self._folder.mkdir(exist_ok=True)
+        with contextlib.ExitStack() as held:
+            for number in sorted({int(image_id[:2], 16) % self.FILES for image_id in image_ids}):
+                file = held.enter_context((self._folder / f"{number:02d}").open("a"))
+                fcntl.flock(file, fcntl.LOCK_EX)
             yield

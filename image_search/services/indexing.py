@@ -14,15 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from image_search.errors import InvalidParameter, ModelMismatch
+from image_search.errors import Conflict, InvalidParameter, ModelMismatch
 from image_search.interfaces import Embedder, FloatArray, ImageStore, ShardFiles, VectorArchive
 from image_search.names import parse_projection
 from image_search.records import merge_records
 from image_search.services.collections import Collections, OpenCollection
 from image_search.services.preparing import Preparer
 from image_search.services.progress import Progress, ProgressListener, no_progress
-from image_search.services.raw_vectors import RawVectors
-from image_search.types import CollectionSpec, ImageRecord, IndexSpec
+from image_search.services.raw_vectors import LostListener, RawVectors
+from image_search.types import CollectionSpec, Failure, ImageRecord, IndexSpec
 
 BATCH = 1024
 CLOCK_MARGIN_MS = 5_000
@@ -46,6 +46,39 @@ class IndexReport:
 
 class _StoppedError(Exception):
     """The caller's `stop` was set."""
+
+
+class _Pass:
+    """One way through a collection, told as it goes on: what could be carried over, and what could not."""
+
+    def __init__(self, stage: str, total: int, on_progress: ProgressListener) -> None:
+        self._stage, self._total, self._on_progress = stage, total, on_progress
+        self._carried = self._lost = 0
+        self._untold: list[Failure] = []
+
+    def carried(self, number: int) -> None:
+        self._carried += number
+        untold, self._untold = tuple(self._untold), []
+        done = min(self._carried + self._lost, self._total)
+        self._on_progress(Progress(self._stage, done, self._total, self._lost, untold))
+
+    def lost(self, record: ImageRecord, reason: str) -> None:
+        self._lost += 1
+        name = f"{record.source_name}: " if record.source_name else ""
+        self._untold.append(Failure(record.image_id, f"{name}no raw vector of it is kept, and {reason}"))
+
+    def check(self, what_now: str) -> None:
+        """Raise Conflict where a picture was lost."""
+        if self._untold:
+            self.carried(0)
+        if self._lost:
+            raise Conflict(
+                f"{self._lost} of {self._total} pictures have neither a raw vector that is kept nor an original from "
+                f"which to make it; {what_now}"
+            )
+
+
+_NOTHING_CHANGED = "nothing was changed. Bring the originals back, or delete those pictures, and try again"
 
 
 class IndexingService:
@@ -133,8 +166,10 @@ class IndexingService:
         """Make the collection anew with `projection` (none, pca:N fitted now, random:N; None = the one it has) and
         `index` (None = the one it has), from kept vectors; search and insert go on meanwhile.
 
-        Setting `stop` ends it before the switch: the old collection stays. Raises InvalidParameter, CollectionNotFound,
-        Conflict (another rebuild runs).
+        Setting `stop` ends it before the switch: the old collection stays. A picture whose raw vector is lost is told
+        to `on_progress`; when all have been gone through, the old collection stays for such a one, too.
+
+        Raises InvalidParameter, CollectionNotFound, Conflict (another rebuild runs; raw vectors are lost).
         """
         if projection is not None:
             parse_projection(projection)
@@ -163,20 +198,22 @@ class IndexingService:
         since_ms = _now_ms()
         fresh = self._collections.create_beside(collection, spec)
         try:
-            total, done = store.count(opened.physical), 0
-            for records, vectors in self._converted(opened, spec, embedder):
+            here = _Pass("rebuilding", store.count(opened.physical), on_progress)
+            for records, vectors in self._converted(opened, spec, embedder, here.lost):
                 if stop.is_set():
                     raise _StoppedError
                 store.upsert(fresh, records, vectors)
-                done += len(records)
-                on_progress(Progress("rebuilding", min(done, total), total))
+                here.carried(len(records))
+            here.check(_NOTHING_CHANGED)
             store.build_index(fresh)
             # Once while others write, so that little is left for the moment in which they must wait.
             caught_up_ms = _now_ms()
-            self._copy_newer(opened, fresh, spec, embedder, since_ms - CLOCK_MARGIN_MS)
+            self._copy_newer(opened, fresh, spec, embedder, since_ms - CLOCK_MARGIN_MS, here.lost)
+            here.check(_NOTHING_CHANGED)
             self._copy_deletions(opened, fresh)
             with self._collections.gate.switching():
-                self._copy_newer(opened, fresh, spec, embedder, caught_up_ms - CLOCK_MARGIN_MS)
+                self._copy_newer(opened, fresh, spec, embedder, caught_up_ms - CLOCK_MARGIN_MS, here.lost)
+                here.check(_NOTHING_CHANGED)
                 if store.count(fresh) != store.count(opened.physical):
                     self._copy_deletions(opened, fresh)
                 switched_ms = _now_ms()
@@ -189,7 +226,8 @@ class IndexingService:
             r.image_id for records, _ in store.iterate(fresh, updated_since_ms=switched_ms) for r in records
         }
         # For writers on other machines, which the gate does not hold up; a writer of this one is never older.
-        self._copy_newer(opened, fresh, spec, embedder, switched_ms, skip=written_since)
+        self._copy_newer(opened, fresh, spec, embedder, switched_ms, here.lost, skip=written_since)
+        here.check("they were written while the collection was switched, and stay in the old one until a next rebuild")
         store.drop_collection(opened.physical)
         return self._report(collection, started)
 
@@ -249,23 +287,23 @@ class IndexingService:
             )
 
         def batches() -> Iterator[FloatArray]:
-            done = 0
-            for records, raw in self._raw.all(opened):
+            here = _Pass("fitting", count, on_progress)
+            for records, raw in self._raw.all(opened, here.lost):
                 if stop.is_set():
                     raise _StoppedError
-                done += len(records)
-                on_progress(Progress("fitting", done, count))
+                here.carried(len(records))
                 yield raw
+            here.check(_NOTHING_CHANGED)
 
         return provider.fit_pca(batches(), pca_dim)
 
     def _converted(
-        self, opened: OpenCollection, spec: CollectionSpec, embedder: Embedder
+        self, opened: OpenCollection, spec: CollectionSpec, embedder: Embedder, lost: LostListener
     ) -> Iterator[tuple[list[ImageRecord], FloatArray]]:
         if spec.projection_id == opened.spec.projection_id:
             yield from self._collections.store.iterate(opened.physical, batch_size=BATCH)
             return
-        for records, raw in self._raw.all(opened):
+        for records, raw in self._raw.all(opened, lost):
             yield records, embedder.project(raw)
 
     def _copy_newer(
@@ -275,6 +313,7 @@ class IndexingService:
         spec: CollectionSpec,
         embedder: Embedder,
         since_ms: int,
+        lost: LostListener,
         *,
         skip: Collection[str] = (),
     ) -> None:
@@ -289,8 +328,9 @@ class IndexingService:
                 store.upsert(fresh, chosen, raw)
                 continue
             if opened.spec.projection_id != "none":
-                raw = self._raw.of(opened, chosen, since_s=since_ms / 1000)
-            store.upsert(fresh, chosen, embedder.project(raw))
+                chosen, raw = self._raw.of(opened, chosen, lost, since_s=since_ms / 1000)
+            if chosen:
+                store.upsert(fresh, chosen, embedder.project(raw))
 
     def _copy_deletions(self, opened: OpenCollection, fresh: str) -> None:
         store = self._collections.store

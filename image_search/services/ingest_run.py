@@ -1,7 +1,7 @@
 """One bulk ingest: three threads hand chunks on through queues of one: *reading* (with a pool that decodes),
 *embedding*, *writing*.
 
-A chunk is committed in this order: originals and thumbnails, raw vectors, rows of the collection, scan cache. Each
+A chunk is committed in this order: raw vectors, originals and thumbnails, rows of the collection, scan cache. Each
 step may be repeated without harm, so a run that was killed leaves nothing that the next one does not mend.
 """
 
@@ -314,8 +314,6 @@ class IngestRun:
     def _commit(self, chunk: _Chunk) -> None:
         records = [item.record for item in chunk.items]
         if chunk.raw is not None and chunk.embeddings is not None:
-            for item in chunk.items:
-                self._store_objects(item)
             self._archive.append(records, chunk.raw)
             self._collections.write(self._opened.name, lambda now: self._upsert(now, chunk, records))
         unchanged, duplicates = self._add_sources(chunk.additions)
@@ -337,6 +335,9 @@ class IngestRun:
         raw, embeddings = chunk.raw, chunk.embeddings
         if raw is None or embeddings is None:
             return
+        # Within the gate like the rows, so that no purge of the same pictures finds files without their rows.
+        for item in chunk.items:
+            self._store_objects(item)
         if now.spec.projection_id != self._opened.spec.projection_id:
             # The collection was rebuilt with another projection since this run began.
             embeddings = now.embedder.project(raw)

@@ -8,18 +8,31 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from image_search.errors import BackendError, ImageSearchError, ImageStoreError, JobNotFound
+from image_search.errors import (
+    BackendError,
+    Conflict,
+    ImageSearchError,
+    ImageStoreError,
+    InvalidParameter,
+    JobNotFound,
+)
 from image_search.services.progress import Progress, ProgressListener
-from image_search.types import Job, JobState
+from image_search.types import Failure, Job, JobState
 
 LEASE_S = 30.0
 """A running job without a sign of life for so long belongs to a process that died: another may take it up."""
+KEPT_JOBS = 1000
+"""Older ones are forgotten once they have ended."""
+MAX_PAGE = 1000
+DAY_S = 86_400.0
+AGAIN_S = 3600.0
+"""When to try again what is done daily and failed."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS jobs (
@@ -29,6 +42,12 @@ CREATE TABLE IF NOT EXISTS jobs (
     error TEXT NOT NULL DEFAULT ''
 )
 """
+_FAILURES_SCHEMA = """
+CREATE TABLE IF NOT EXISTS failures (
+    job_id TEXT NOT NULL, number INTEGER NOT NULL, item TEXT NOT NULL, reason TEXT NOT NULL,
+    PRIMARY KEY (job_id, number)
+) WITHOUT ROWID
+"""
 _COLUMNS = (
     "job_id, kind, state, params, total, done, failed, created_at_s, started_at_s, finished_at_s, updated_at_s, error"
 )
@@ -36,7 +55,23 @@ _COLUMNS = (
 JobHandler: TypeAlias = Callable[[Mapping[str, Any], ProgressListener, threading.Event], None]
 """Does the work of one kind of job; ends early when the event is set. May be run again from the start."""
 
+DailyWork: TypeAlias = Callable[[threading.Event], None]
+"""Something that is done at the start and once a day; ends early when the event is set."""
+
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class JobFailure:
+    """One item that a job could not do."""
+
+    number: int
+    """From 1 on, in the order in which they were met: what the next page comes after."""
+    item: str
+    reason: str
+
+
+Jobs: TypeAlias = list[Job]
 
 
 class JobStore:
@@ -48,6 +83,7 @@ class JobStore:
         with self._transaction() as db:
             db.execute("PRAGMA journal_mode=WAL")
             db.execute(_SCHEMA)
+            db.execute(_FAILURES_SCHEMA)
 
     def create(self, kind: str, params: Mapping[str, Any]) -> Job:
         """A new job in state `queued`; the one of the same kind and parameters that still waits is returned instead."""
@@ -64,6 +100,7 @@ class JobStore:
                 "INSERT INTO jobs (job_id, kind, state, params, created_at_s) VALUES (?, ?, 'queued', ?, ?)",
                 (job_id, kind, text, time.time()),
             )
+            _forget_old(db)
         return self.get(job_id)
 
     def get(self, job_id: str) -> Job:
@@ -93,6 +130,8 @@ class JobStore:
                 "WHERE job_id = ?",
                 (now, now, row[0]),
             )
+            # It begins anew, and so do its failures.
+            db.execute("DELETE FROM failures WHERE job_id = ?", (row[0],))
         return replace(_job(row), state="running", started_at_s=now, updated_at_s=now)
 
     def report(self, job_id: str, progress: Progress) -> None:
@@ -117,6 +156,50 @@ class JobStore:
             )
         return self.get(job_id)
 
+    def retry(self, job_id: str) -> Job:
+        """A new job that does the same again. Raises JobNotFound; Conflict where there is nothing to try again."""
+        job = self.get(job_id)
+        if job.state in ("queued", "running"):
+            raise Conflict(f"job {job_id} is {job.state}: only a job that has ended can be tried again")
+        if job.state == "done" and not job.failed and not self.failures(job_id, limit=1):
+            raise Conflict(f"job {job_id} is done and had no failures: there is nothing to try again")
+        return self.create(job.kind, job.params)
+
+    def add_failures(self, job_id: str, failures: Sequence[Failure]) -> None:
+        """Write down what the job could not do, after what is written down already."""
+        with self._transaction() as db:
+            (last,) = db.execute("SELECT COALESCE(MAX(number), 0) FROM failures WHERE job_id = ?", (job_id,)).fetchone()
+            rows = [(job_id, last + place, f.path, f.reason) for place, f in enumerate(failures, 1)]
+            db.executemany("INSERT INTO failures (job_id, number, item, reason) VALUES (?, ?, ?, ?)", rows)
+
+    def failures(self, job_id: str, *, after: int = 0, limit: int = 100) -> list[JobFailure]:
+        """The first `limit` (1 to 1,000) failures after a number; fewer = the end. Raises JobNotFound."""
+        _check_limit(limit)
+        if not 0 <= after < 2**63:
+            raise InvalidParameter("after", "must be the number of a failure, or 0")
+        self.get(job_id)
+        with self._transaction() as db:
+            rows = db.execute(
+                "SELECT number, item, reason FROM failures WHERE job_id = ? AND number > ? ORDER BY number LIMIT ?",
+                (job_id, after, limit),
+            ).fetchall()
+        return [JobFailure(*row) for row in rows]
+
+    def list(self, limit: int = 50, after: str | None = None) -> Jobs:
+        """The newest `limit` (1 to 1,000) jobs, newest first; `after` a job's id, the next older ones."""
+        _check_limit(limit)
+        with self._transaction() as db:
+            bound: tuple[int] | None = (2**63 - 1,)
+            if after is not None:
+                bound = db.execute("SELECT rowid FROM jobs WHERE job_id = ?", (after,)).fetchone()
+            if bound is None:
+                raise InvalidParameter("after", f"no job {str(after)[:64]!r}")
+            rows = db.execute(
+                f"SELECT {_COLUMNS} FROM jobs WHERE rowid < ? ORDER BY rowid DESC LIMIT ?",  # noqa: S608
+                (bound[0], limit),
+            ).fetchall()
+        return [_job(row) for row in rows]
+
     def _set(self, job_id: str, **values: Any) -> None:
         values["updated_at_s"] = time.time()
         assignments = ", ".join(f"{name} = ?" for name in values)
@@ -136,8 +219,17 @@ class JobStore:
 class JobRunner:
     """A thread that works on the jobs of one library, one at a time."""
 
-    def __init__(self, store: JobStore, handlers: Mapping[str, JobHandler], *, poll_s: float = 1.0) -> None:
+    def __init__(
+        self,
+        store: JobStore,
+        handlers: Mapping[str, JobHandler],
+        *,
+        poll_s: float = 1.0,
+        daily: DailyWork | None = None,
+    ) -> None:
+        """`daily` is done between two jobs."""
         self._store, self._handlers, self._poll_s = store, handlers, poll_s
+        self._daily, self._daily_due_s = daily, 0.0
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="jobs", daemon=True)
@@ -166,8 +258,21 @@ class JobRunner:
                     continue
             except ImageSearchError as error:
                 _log.warning("the job list cannot be read, trying again: %s", error)
+            self._tend()
             self._wake.wait(self._poll_s)
             self._wake.clear()
+
+    def _tend(self) -> None:
+        """Do what is done daily, where it is time."""
+        if self._daily is None or time.monotonic() < self._daily_due_s:
+            return
+        try:
+            self._daily(self._closing)
+        except Exception:  # noqa: BLE001 - logged; the jobs must go on, whatever it was
+            _log.exception("what is done daily failed, trying again in an hour")
+            self._daily_due_s = time.monotonic() + AGAIN_S
+        else:
+            self._daily_due_s = time.monotonic() + DAY_S
 
     def _run(self, job: Job) -> None:
         stop = threading.Event()
@@ -176,6 +281,8 @@ class JobRunner:
 
         def report(progress: Progress) -> None:
             self._store.report(job.job_id, progress)
+            if progress.failures:
+                self._store.add_failures(job.job_id, progress.failures)
 
         try:
             error = self._work(job, report, stop)
@@ -219,3 +326,17 @@ class JobRunner:
 def _job(row: tuple[Any, ...]) -> Job:
     params = json.loads(row[3])
     return Job(row[0], row[1], row[2], params, row[4], row[5], row[6], row[7], row[8], row[9], row[10], row[11])
+
+
+def _forget_old(db: sqlite3.Connection) -> None:
+    db.execute(
+        "DELETE FROM jobs WHERE state NOT IN ('queued', 'running') AND rowid <= "
+        "(SELECT rowid FROM jobs ORDER BY rowid DESC LIMIT 1 OFFSET ?)",
+        (KEPT_JOBS,),
+    )
+    db.execute("DELETE FROM failures WHERE job_id NOT IN (SELECT job_id FROM jobs)")
+
+
+def _check_limit(limit: int) -> None:
+    if not 1 <= limit <= MAX_PAGE:
+        raise InvalidParameter("limit", f"{limit}; 1 to {MAX_PAGE:,} is expected")

@@ -1,28 +1,35 @@
-"""Single pictures and the library as a whole: insert, get, delete, update, status."""
+"""Single pictures and the library as a whole: insert, list, get, update, delete, restore, status."""
 
 from __future__ import annotations
 
-import contextlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
-from image_search.errors import CollectionNotFound, ImageNotFound, ImageSearchError
+from image_search.errors import CollectionNotFound, ImageNotFound, ImageSearchError, InvalidParameter
+from image_search.filters import Filter
 from image_search.fingerprint import content_hash
 from image_search.imaging import SNIFF_BYTES, sniff_content_type
 from image_search.interfaces import ImageStore
 from image_search.metadata.words import NO_WORDS, Words
 from image_search.records import OnDuplicate, merge_records
 from image_search.services.answer import describe_model
+from image_search.services.changes import Changes, changed_record
 from image_search.services.collections import Collections, OpenCollection
+from image_search.services.gate import PictureLocks
 from image_search.services.objects import store_objects
 from image_search.services.preparing import THUMBNAIL_TYPE, Preparer
 from image_search.services.raw_vectors import as_kept
+from image_search.services.trash import DeletedPage, Trash
 from image_search.storage.keys import check_image_id, original_key, thumbnail_key, vector_key
 from image_search.types import CollectionSpec, ImageRecord
+
+MAX_PAGE = 1000
+"""Pictures of one page of a list."""
+MAX_RANDOM = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +38,15 @@ class InsertOutcome:
 
     record: ImageRecord
     status: Literal["created", "duplicate"]
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePage:
+    """Some of a collection's pictures, in order of image_id."""
+
+    records: tuple[ImageRecord, ...]
+    next: str | None
+    """What to give as `after` for the next ones; None = there are no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +90,21 @@ class LibraryStatus:
 
 
 class LibraryService:
-    """Single pictures of one library. Safe to call from several threads."""
+    """Single pictures of one library. Safe to call from several threads and processes of one machine."""
 
-    def __init__(self, collections: Collections, images: ImageStore, preparer: Preparer) -> None:
+    def __init__(
+        self,
+        collections: Collections,
+        images: ImageStore,
+        preparer: Preparer,
+        trash: Trash,
+        locks: PictureLocks,
+        *,
+        keeps_deleted: bool,
+    ) -> None:
+        """`keeps_deleted`: whether deleted pictures go into the trash, or for good at once."""
         self._collections, self._images, self._preparer = collections, images, preparer
-        # Two inserts of the same bytes at once must not both find nothing; ids are hashes, so they spread evenly.
-        self._stripes = [threading.Lock() for _ in range(64)]
+        self._trash, self._locks, self._keeps_deleted = trash, locks, keeps_deleted
 
     def insert(
         self,
@@ -96,7 +121,7 @@ class LibraryService:
         """
         self._collections.open_or_create(collection)
         image_id = content_hash(data)
-        with self._alone([image_id]):
+        with self._locks.holding([image_id]):
             return self._collections.write(
                 collection, lambda opened: self._insert(opened, image_id, data, source_name, words, on_duplicate)
             )
@@ -133,52 +158,110 @@ class LibraryService:
 
     def get(self, collection: str, image_id: str) -> ImageRecord:
         """The record of a picture. Raises ImageNotFound, CollectionNotFound."""
-        found = self._collections.store.get(self._physical(collection), [check_image_id(image_id)])
+        found = self._rows(collection, [check_image_id(image_id)])
         if image_id not in found:
             raise ImageNotFound(f"no picture {image_id!r} in collection {collection!r}")
         return found[image_id]
 
-    def original(self, image_id: str) -> tuple[bytes, str]:
-        """The original's bytes and content type. Raises ImageNotFound."""
+    def known(self, collection: str, image_ids: Sequence[str]) -> dict[str, ImageRecord]:
+        """The records of those pictures that the collection has, by the SHA-256 of their bytes."""
+        found: dict[str, ImageRecord] = {}
+        for start in range(0, len(image_ids), MAX_PAGE):
+            found |= self._rows(collection, image_ids[start : start + MAX_PAGE])
+        return found
+
+    def list_images(
+        self, collection: str, *, where: Filter | None = None, after: str | None = None, limit: int = 100
+    ) -> ImagePage:
+        """The first `limit` (1 to 1,000) pictures after an id, in order of image_id.
+
+        With `next` as the next `after` every picture is seen once that stays, whatever comes and goes.
+        """
+        _check_page(after, limit)
+        store = self._collections.store
+        found = self._collections.look(
+            collection, lambda physical: store.list_records(physical, where=where, after=after, limit=limit + 1)
+        )
+        more = len(found) > limit
+        return ImagePage(tuple(found[:limit]), found[limit - 1].image_id if more else None)
+
+    def random_images(self, collection: str, n: int = 1, where: Filter | None = None) -> list[ImageRecord]:
+        """n (1 to 100) different pictures at random, all of them where there are not so many."""
+        if not 1 <= n <= MAX_RANDOM:
+            raise InvalidParameter("n", f"{n}; 1 to {MAX_RANDOM} is expected")
+        return self._collections.look(collection, lambda physical: self._collections.store.sample(physical, n, where))
+
+    def update(self, collection: str, image_id: str, changes: Changes) -> ImageRecord:
+        """The record of a picture after changing its words. Raises ImageNotFound, InvalidParameter."""
+        check_image_id(image_id)
+        store = self._collections.store
+
+        def change(physical: str) -> ImageRecord:
+            old = store.get(physical, [image_id]).get(image_id)
+            if old is None:
+                raise ImageNotFound(f"no picture {image_id!r} in collection {collection!r}")
+            new = changed_record(old, changes)
+            if new != old:
+                store.update(physical, [new])
+            return new
+
+        with self._locks.holding([image_id]):
+            return self._collections.alter(collection, change)
+
+    def original(self, image_id: str, collection: str | None = None) -> tuple[bytes, str]:
+        """The original's bytes and content type. Raises ImageNotFound, also where no collection shows the picture.
+
+        `collection`: where it probably is, which saves looking through the others.
+        """
+        self._check_shown(image_id, collection)
         data = self._images.get(original_key(image_id))
         return data, sniff_content_type(data[:SNIFF_BYTES]) or "application/octet-stream"
 
-    def thumbnail(self, image_id: str) -> tuple[bytes, str]:
-        """The thumbnail's bytes and content type. Raises ImageNotFound."""
+    def thumbnail(self, image_id: str, collection: str | None = None) -> tuple[bytes, str]:
+        """The thumbnail's bytes and content type, on the same terms as `original`."""
+        self._check_shown(image_id, collection)
         return self._images.get(thumbnail_key(image_id)), THUMBNAIL_TYPE
 
-    def delete(self, collection: str, image_ids: Sequence[str]) -> int:
-        """Remove pictures, absent ones are fine; returns how many were there.
+    def delete(self, collection: str, image_ids: Sequence[str], *, permanently: bool = False) -> int:
+        """Move pictures into the trash, absent ones are fine; returns how many were there.
 
-        Rows go first, objects after, and only those that no other collection shows.
+        `permanently` (and always where no trash is kept): their files go too, as far as no other collection and no
+        other trash shows them; pictures that lie in the trash already count.
         """
         ids = [check_image_id(image_id) for image_id in image_ids]
-        spec = self._collections.spec(collection)
-        with self._alone(ids):
-            return self._delete(collection, ids, spec.model_id)
+        self._collections.spec(collection)
+        with self._locks.holding(ids):
+            if permanently or not self._keeps_deleted:
+                return self._trash.destroy(collection, ids)
+            return self._trash.take(collection, ids)
 
-    def _delete(self, collection: str, ids: list[str], model_id: str) -> int:
-        store = self._collections.store
-        deleted = self._collections.alter(collection, lambda physical: store.delete(physical, ids))
-        elsewhere: set[str] = set()
-        for name in self._collections.names():
-            elsewhere |= set(store.get(self._physical(name), ids))
-        for image_id in ids:
-            if image_id not in elsewhere:
-                for key in (
-                    vector_key(image_id, model_id),
-                    thumbnail_key(image_id),
-                    original_key(image_id),
-                ):
-                    self._images.delete(key)
-        return deleted
+    def restore(self, collection: str, image_id: str) -> ImageRecord:
+        """Bring a deleted picture back as it was; one that is there is returned as it is.
+
+        Where the same picture was inserted again meanwhile, the words of both unite. Raises ImageNotFound, Conflict.
+        """
+        with self._locks.holding([check_image_id(image_id)]):
+            return self._trash.restore(collection, image_id)
+
+    def list_deleted(self, collection: str, *, after: str | None = None, limit: int = 100) -> DeletedPage:
+        """The first `limit` (1 to 1,000) pictures in the trash after an id, in order of image_id."""
+        _check_page(after, limit)
+        self._collections.spec(collection)
+        return self._trash.page(collection, after=after, limit=limit)
+
+    def purge(self, *, older_than_s: float, stop: threading.Event | None = None) -> int:
+        """Empty the trash of what was deleted so long ago; returns how many pictures left it.
+
+        Files go only where no collection and no other trash shows them. Setting `stop` ends it between pictures.
+        """
+        return self._trash.purge(older_than_s=older_than_s, stop=stop)
 
     def status(self, collection: str) -> LibraryStatus:
         """The library at a glance; a collection that does not exist yet has 0 images."""
         store = self._collections.store
         try:
             spec: CollectionSpec | None = self._collections.spec(collection)
-            images = store.count(self._physical(collection))
+            images = store.count(store.resolve(collection))
         except CollectionNotFound:
             spec, images = None, 0
         try:
@@ -210,14 +293,29 @@ class LibraryService:
         else:
             self._collections.provider.get("none")
 
-    @contextlib.contextmanager
-    def _alone(self, image_ids: Sequence[str]) -> Iterator[None]:
-        """Keep other threads from these pictures; always in one order, so that two calls cannot wait for each other."""
-        with contextlib.ExitStack() as held:
-            for stripe in sorted({int(image_id[:2], 16) % len(self._stripes) for image_id in image_ids}):
-                held.enter_context(self._stripes[stripe])
-            yield
+    def _rows(self, collection: str, image_ids: Sequence[str]) -> dict[str, ImageRecord]:
+        return self._collections.look(collection, lambda physical: self._collections.store.get(physical, image_ids))
 
-    def _physical(self, collection: str) -> str:
-        self._collections.spec(collection)
-        return self._collections.store.resolve(collection)
+    def _check_shown(self, image_id: str, collection: str | None) -> None:
+        """Raise ImageNotFound where no collection shows the picture: the file of a deleted one is nobody's any more."""
+        check_image_id(image_id)
+        if collection is not None and self._shows(collection, image_id):
+            return
+        if not any(self._shows(name, image_id) for name in self._collections.names() if name != collection):
+            raise ImageNotFound(f"no picture {image_id!r}")
+
+    def _shows(self, collection: str, image_id: str) -> bool:
+        try:
+            return image_id in self._rows(collection, [image_id])
+        except CollectionNotFound:
+            return False
+
+
+def _check_page(after: str | None, limit: int) -> None:
+    if not 1 <= limit <= MAX_PAGE:
+        raise InvalidParameter("limit", f"{limit}; 1 to {MAX_PAGE:,} is expected")
+    if after is not None:
+        try:
+            check_image_id(after)
+        except ImageNotFound as error:
+            raise InvalidParameter("after", "must be the id of a picture, as `next` of the page before") from error

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from image_search.types import Failure
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
@@ -15,6 +17,8 @@ class Progress:
     done: int
     total: int | None = None
     failed: int = 0
+    failures: tuple[Failure, ...] = ()
+    """Those that were met since the last report, where the work tells them one by one."""
 
 
 ProgressListener: TypeAlias = Callable[[Progress], None]

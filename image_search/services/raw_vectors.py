@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias
 
 import numpy as np
 
-from image_search.errors import ImageNotFound
+from image_search.errors import ImageNotFound, InvalidInput
 from image_search.interfaces import FloatArray, ImageStore, VectorArchive, VectorStore
 from image_search.services.collections import OpenCollection
 from image_search.services.preparing import Preparer
@@ -14,6 +15,9 @@ from image_search.storage.keys import original_key, vector_key
 from image_search.types import ImageRecord
 
 BATCH = 1024
+
+LostListener: TypeAlias = Callable[[ImageRecord, str], None]
+"""Is told of a picture that has neither a raw vector nor an original that one could be made of, and why."""
 
 
 def as_kept(raw: FloatArray) -> FloatArray:
@@ -38,8 +42,11 @@ class RawVectors:
     ) -> None:
         self._store, self._images, self._archive_for, self._preparer = store, images, archive_for, preparer
 
-    def all(self, opened: OpenCollection) -> Iterator[tuple[list[ImageRecord], FloatArray]]:
-        """Every row's record and raw vector, in batches; `opened` must be open for raw vectors."""
+    def all(self, opened: OpenCollection, lost: LostListener) -> Iterator[tuple[list[ImageRecord], FloatArray]]:
+        """Every row's record and raw vector, in batches; `opened` must be open for raw vectors.
+
+        `lost` is told of those that have none any more.
+        """
         if opened.spec.projection_id == "none":
             yield from self._store.iterate(opened.physical, batch_size=BATCH)
             return
@@ -55,11 +62,17 @@ class RawVectors:
                 yield [current[archived[row].image_id] for row in rows], raw[rows]
         for batch, _ in self._store.iterate(opened.physical, batch_size=BATCH):
             missing = [record for record in batch if record.image_id not in seen]
-            if missing:
-                yield missing, np.stack([self._single(opened, record) for record in missing])
+            found = self._each(opened, missing, self._single, lost)
+            if found:
+                yield [r for r in missing if r.image_id in found], np.stack(list(found.values()))
 
-    def of(self, opened: OpenCollection, records: Sequence[ImageRecord], *, since_s: float) -> FloatArray:
-        """(n, raw_dim) raw vectors of rows written since that Unix time, by a bulk run or one by one."""
+    def of(
+        self, opened: OpenCollection, records: Sequence[ImageRecord], lost: LostListener, *, since_s: float
+    ) -> tuple[list[ImageRecord], FloatArray]:
+        """Raw vectors of rows written since that Unix time, by a bulk run or one by one, and the rows themselves.
+
+        `lost` is told of those that have none any more: they are left out.
+        """
         found = self._archived(opened, {record.image_id for record in records}, since_s=since_s)
         for record in records:
             if record.image_id not in found and (alone := self._kept_alone(opened, record)) is not None:
@@ -68,7 +81,43 @@ class RawVectors:
         missing = {record.image_id for record in records if record.image_id not in found}
         if missing:
             found |= self._archived(opened, missing, since_s=0.0)
-        return np.stack([found[r.image_id] if r.image_id in found else self._made_again(opened, r) for r in records])
+        found |= self._each(opened, [r for r in records if r.image_id not in found], self._made_again, lost)
+        there = [record for record in records if record.image_id in found]
+        if not there:
+            return [], np.empty((0, opened.embedder.raw_dim), np.float32)
+        return there, np.stack([found[record.image_id] for record in there])
+
+    def one(self, opened: OpenCollection, record: ImageRecord) -> FloatArray:
+        """(raw_dim,) raw vector of one picture. Raises ImageNotFound, InvalidInput where there is none any more."""
+        try:
+            # The archive last: for one picture it costs less to embed again than to read through all the shards.
+            return self._single(opened, record)
+        except (ImageNotFound, InvalidInput):
+            archived = self._archived(opened, {record.image_id}, since_s=0.0)
+            if not archived:
+                raise
+            return archived[record.image_id]
+
+    def _each(
+        self,
+        opened: OpenCollection,
+        records: Sequence[ImageRecord],
+        find: Callable[[OpenCollection, ImageRecord], FloatArray],
+        lost: LostListener,
+    ) -> dict[str, FloatArray]:
+        found: dict[str, FloatArray] = {}
+        problems: list[tuple[ImageRecord, str]] = []
+        for record in records:
+            try:
+                found[record.image_id] = find(opened, record)
+            except (ImageNotFound, InvalidInput) as error:
+                problems.append((record, str(error)))
+        # What was deleted since its row was read is not lost.
+        there = self._store.get(opened.physical, [r.image_id for r, _ in problems]) if problems else {}
+        for record, reason in problems:
+            if record.image_id in there:
+                lost(record, reason)
+        return found
 
     def _archived(self, opened: OpenCollection, wanted: set[str], *, since_s: float) -> dict[str, FloatArray]:
         found: dict[str, FloatArray] = {}
@@ -86,6 +135,8 @@ class RawVectors:
             kept = self._images.get(vector_key(record.image_id, opened.spec.model_id))
         except ImageNotFound:
             return None
+        if len(kept) != opened.embedder.raw_dim * np.dtype(np.float16).itemsize:
+            return None  # damaged; the original is as good
         return np.frombuffer(kept, np.float16).astype(np.float32)
 
     def _made_again(self, opened: OpenCollection, record: ImageRecord) -> FloatArray:

@@ -5,13 +5,18 @@ from __future__ import annotations
 import re
 
 from image_search.errors import ImageNotFound, InvalidParameter
+from image_search.names import check_collection_name
 
 _IMAGE_ID = re.compile(r"[0-9a-f]{64}")
-_KEY = re.compile(r"(?:originals|thumbnails)/[0-9a-f]{2}/[0-9a-f]{64}|vectors/[a-z0-9-]{1,80}/[0-9a-f]{2}/[0-9a-f]{64}")
+_KEY = re.compile(
+    r"(?:originals|thumbnails|vectors/[a-z0-9-]{1,80}|trash/[A-Za-z](?:[A-Za-z0-9]|_(?!_)){0,62})"
+    r"/[0-9a-f]{2}/[0-9a-f]{64}"
+)
 
 ORIGINALS = "originals/"
 THUMBNAILS = "thumbnails/"
 VECTORS = "vectors/"
+TRASH = "trash/"
 
 
 def is_image_id(text: str) -> bool:
@@ -51,6 +56,17 @@ def thumbnail_key(image_id: str) -> str:
 def vector_key(image_id: str, model_id: str) -> str:
     """Key of the raw vector (float16) that one model made of it."""
     return f"{VECTORS}{model_slug(model_id)}/{_fan_out(image_id)}"
+
+
+def trash_key(collection: str, image_id: str) -> str:
+    """Key of what is kept of the row of a picture that was deleted from a collection."""
+    return f"{TRASH}{check_collection_name(collection)}/{_fan_out(image_id)}"
+
+
+def in_trash(key: str) -> tuple[str, str]:
+    """(collection, image_id) of a key that `trash_key` made."""
+    _, collection, _, image_id = check_key(key).split("/")
+    return collection, image_id
 
 
 def model_slug(model_id: str) -> str:

@@ -143,14 +143,16 @@ def test_delete(client: FlaskClient, stocked: Services, image_id: str, original:
     assert image_id not in {result["id"] for result in found["results"]}
     assert found["page"]["returned"] == 14
     assert_problem(client.post("/search", json={"image_id": image_id}), 404, "image_not_found")
+    stocked.library.purge(older_than_s=0)
     assert not [key for key in stocked.images.iter_keys() if image_id in key]
 
 
-def test_delete_also_removes_the_vector_that_an_insert_kept(client: FlaskClient, stocked: Services) -> None:
+def test_a_purge_also_removes_the_vector_that_an_insert_kept(client: FlaskClient, stocked: Services) -> None:
     created = client.post("/insert", json={"image": encoded(NEW)}, headers=ADMIN).get_json()
     kept = [key.split("/")[0] for key in stocked.images.iter_keys() if created["id"] in key]
     assert sorted(kept) == ["originals", "thumbnails", "vectors"]
     client.delete(f"/images/{created['id']}", headers=ADMIN)
+    stocked.library.purge(older_than_s=0)
     assert not [key for key in stocked.images.iter_keys() if created["id"] in key]
 
 

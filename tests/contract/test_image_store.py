@@ -18,7 +18,7 @@ from minio import Minio
 
 from image_search.errors import ConfigError, ImageNotFound, ImageStoreError, InvalidParameter
 from image_search.interfaces import ImageStore
-from image_search.storage.keys import original_key, thumbnail_key, vector_key
+from image_search.storage.keys import original_key, thumbnail_key, trash_key, vector_key
 from image_search.storage.local_store import LocalImageStore
 from image_search.storage.minio_store import MinioImageStore, _translate_errors
 
@@ -127,6 +127,7 @@ def test_keys_are_listed_by_prefix_and_sorted(store: ImageStore) -> None:
     keys = [original_key(i) for i in ids] + [thumbnail_key(i) for i in ids[:5]]
     # "m-2/..." sorts before "m/...": whole keys are compared, not folders.
     keys += [vector_key(i, model) for i in ids[:3] for model in ("m", "m@2", "m@10")]
+    keys += [trash_key(collection, i) for i in ids[:3] for collection in ("a", "a_b", "ab")]
     for key in keys:
         store.put(key, b"x", JPEG)
     for prefix in (
@@ -136,6 +137,9 @@ def test_keys_are_listed_by_prefix_and_sorted(store: ImageStore) -> None:
         "vectors/",
         "vectors/m/",
         "vectors/m",
+        "trash/",
+        "trash/a/",
+        "trash/a",
         f"originals/{ids[0][:2]}",
         f"originals/{ids[0][:2]}/{ids[0][:9]}",
         KEY,

@@ -10,10 +10,12 @@ from image_search.errors import ImageNotFound, InvalidParameter
 from image_search.storage.keys import (
     check_image_id,
     check_key,
+    in_trash,
     is_key,
     model_slug,
     original_key,
     thumbnail_key,
+    trash_key,
     vector_key,
 )
 
@@ -24,9 +26,22 @@ def test_keys_are_fanned_out() -> None:
     assert original_key(ID) == f"originals/01/{ID}"
     assert thumbnail_key(ID) == f"thumbnails/01/{ID}"
     assert vector_key(ID, "mobilenet_v2@c326eb280967") == f"vectors/mobilenet-v2-c326eb280967/01/{ID}"
+    assert trash_key("cats_2", ID) == f"trash/cats_2/01/{ID}"
 
 
-@pytest.mark.parametrize("make", [original_key, thumbnail_key, lambda image_id: vector_key(image_id, "m@1")])
+def test_a_key_of_the_trash_says_where_it_was_deleted() -> None:
+    assert in_trash(trash_key("cats_2", ID)) == ("cats_2", ID)
+
+
+@pytest.mark.parametrize("collection", ["", "..", "a/b", "a__1", "1a", "a" * 64, "ä"])
+def test_what_is_no_collection_has_no_trash(collection: str) -> None:
+    with pytest.raises(InvalidParameter, match="must begin with a letter"):
+        trash_key(collection, ID)
+
+
+@pytest.mark.parametrize(
+    "make", [original_key, thumbnail_key, lambda image_id: vector_key(image_id, "m@1"), lambda i: trash_key("c", i)]
+)
 def test_every_key_that_is_made_passes(make: object) -> None:
     key = make(ID)  # type: ignore[operator]
     assert check_key(key) == key
@@ -51,7 +66,7 @@ HOSTILE_IDS = [
 
 @pytest.mark.parametrize("image_id", HOSTILE_IDS, ids=repr)
 def test_hostile_ids_are_no_picture(image_id: str) -> None:
-    for use in (check_image_id, original_key, thumbnail_key):
+    for use in (check_image_id, original_key, thumbnail_key, lambda i: trash_key("c", i)):
         with pytest.raises(ImageNotFound):
             use(image_id)
 
@@ -84,6 +99,13 @@ def test_hostile_ids_are_no_picture(image_id: str) -> None:
         f"vectors/{'a' * 81}/01/{ID}",
         f"vectors/Model@1/01/{ID}",
         f"originals/０１/{ID}",
+        f"trash/01/{ID}",
+        f"trash//01/{ID}",
+        f"trash/../01/{ID}",
+        f"trash/a__1/01/{ID}",
+        f"trash/{'a' * 64}/01/{ID}",
+        f"trash/ä/01/{ID}",
+        f"trash/a/01/{ID}.json",
         "https://example.org/x",
         "jobs.sqlite",
     ],

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
+import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from image_search.errors import Conflict, EmbedderError, InvalidParameter
+from image_search.services.jobs import JobRunner
+from image_search.services.progress import Progress
 from image_search.services.query import Query
 from image_search.services.scanning import Source
-from image_search.types import SearchParams
+from image_search.storage.keys import original_key, vector_key
+from image_search.types import ImageRecord, Job, SearchParams
 from image_search.wiring import Services
 from tests.support import draw, jpeg
 
@@ -213,6 +219,151 @@ def test_steady_writers_do_not_keep_a_switch_waiting(library: Services) -> None:
     for writer in writers:
         writer.join()
     assert got_in, "the switch was let in although writers kept coming"
+
+
+@dataclass
+class Half:
+    """A library without shards, in which two pictures have lost their originals in different ways."""
+
+    services: Services
+    missing: str
+    broken: str
+    originals: dict[str, bytes]
+    told: list[Progress] = field(default_factory=list)
+
+    def mend(self) -> None:
+        for image_id, data in self.originals.items():
+            self.services.images.put(original_key(image_id), data, "image/jpeg")
+
+    @property
+    def failures(self) -> dict[str, str]:
+        told = [failure for progress in self.told for failure in progress.failures]
+        assert len({failure.path for failure in told}) == len(told), "each is told once"
+        return {failure.path: failure.reason for failure in told}
+
+
+@pytest.fixture
+def half(library: Services) -> Half:
+    library.indexing.rebuild("default", projection="random:8")
+    shutil.rmtree(library.settings.data_dir / "vectors")
+    missing, broken, *_ = sorted(ids_of(library))
+    originals = {image_id: library.images.get(original_key(image_id)) for image_id in (missing, broken)}
+    library.images.delete(original_key(missing))
+    library.images.put(original_key(broken), originals[broken][:300], "image/jpeg")
+    return Half(library, missing, broken, originals)
+
+
+@pytest.mark.parametrize("projection", ["random:6", "none", "pca:2"])
+def test_a_rebuild_goes_through_everything_and_names_what_is_lost(
+    half: Half, projection: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if projection.startswith("pca"):
+        # As many as a PCA wants: it is fitted on what there is.
+        monkeypatch.setattr(half.services.store, "count", lambda *_: 20)
+    before = half.services.store.get("default", sorted(ids_of(half.services)))
+    folder = half.services.store.list_collections()
+    with pytest.raises(Conflict, match=r"2 of (15|20) pictures .* nothing was changed"):
+        half.services.indexing.rebuild("default", projection=projection, on_progress=half.told.append)
+    assert half.failures.keys() == {half.missing, half.broken}
+    name = before[half.missing].source_name
+    assert (
+        half.failures[half.missing] == f"{name}: no raw vector of it is kept, and there is no stored file for that id"
+    )
+    assert "no raw vector of it is kept" in half.failures[half.broken]
+    assert (half.told[-1].done, half.told[-1].failed) == (15, 2)
+    assert half.services.store.list_collections() == folder
+    assert half.services.collections.spec("default").dim == 8
+    assert half.services.store.get("default", list(before)) == before
+
+
+def test_with_the_originals_back_the_rebuild_comes_to_its_end(half: Half) -> None:
+    with pytest.raises(Conflict):
+        half.services.indexing.rebuild("default", projection="random:6")
+    half.mend()
+    report = half.services.indexing.rebuild("default", projection="random:6", on_progress=half.told.append)
+    assert (report.images, report.dim, half.failures) == (15, 6, {})
+
+
+def test_without_the_lost_pictures_the_rebuild_comes_to_its_end(half: Half) -> None:
+    half.services.library.delete("default", [half.missing, half.broken])
+    assert half.services.indexing.rebuild("default", projection="random:6").images == 13
+
+
+def test_another_index_needs_no_raw_vectors(half: Half) -> None:
+    assert half.services.indexing.rebuild("default").images == 15
+
+
+def test_a_job_that_failed_for_lost_pictures_is_tried_again(half: Half) -> None:
+    services = half.services
+    runner = JobRunner(services.jobs, {"rebuild": services.indexing.run_job}, poll_s=0.01)
+    runner.start()
+
+    def ended(job_id: str) -> Job:
+        deadline_s = time.monotonic() + 20
+        while (job := services.jobs.get(job_id)).state in ("queued", "running"):
+            assert time.monotonic() < deadline_s
+            time.sleep(0.02)
+        return job
+
+    try:
+        first = ended(services.jobs.create("rebuild", {"collection": "default", "projection": "random:6"}).job_id)
+        assert (first.state, first.done, first.failed) == ("failed", 15, 2)
+        assert "2 of 15 pictures" in first.error
+        assert {f.item for f in services.jobs.failures(first.job_id)} == {half.missing, half.broken}
+        half.mend()
+        second = ended(services.jobs.retry(first.job_id).job_id)
+        assert (second.state, second.done, second.failed) == ("done", 15, 0)
+        assert services.jobs.failures(second.job_id) == []
+    finally:
+        runner.close()
+    assert services.collections.spec("default").dim == 6
+
+
+def test_what_is_deleted_while_it_is_looked_for_is_not_lost(half: Half, monkeypatch: pytest.MonkeyPatch) -> None:
+    half.services.images.put(original_key(half.broken), half.originals[half.broken], "image/jpeg")
+    real = half.services.images.get
+
+    def get(key: str) -> bytes:
+        if key == original_key(half.missing):
+            half.services.library.delete("default", [half.missing], permanently=True)
+        return real(key)
+
+    monkeypatch.setattr(half.services.images, "get", get)
+    report = half.services.indexing.rebuild("default", projection="random:6", on_progress=half.told.append)
+    assert (report.images, half.failures) == (14, {})
+
+
+def test_a_lost_picture_that_comes_in_meanwhile_is_named_too(
+    library: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An import of projected vectors without pictures, while the collection is rebuilt from another projection."""
+    library.indexing.rebuild("default", projection="random:8")
+    real = library.store.build_index
+    stranger = ImageRecord("f" * 64, original_key("f" * 64), (9, 9))
+
+    def build_index(name: str) -> None:
+        library.store.upsert("default", [stranger], np.ones((1, 8), np.float32))
+        real(name)
+
+    monkeypatch.setattr(library.store, "build_index", build_index)
+    told: list[Progress] = []
+    with pytest.raises(Conflict, match="1 of 15 pictures"):
+        library.indexing.rebuild("default", projection="random:6", on_progress=told.append)
+    assert [failure.path for progress in told for failure in progress.failures] == [stranger.image_id]
+    assert library.collections.spec("default").dim == 8
+    assert stranger.image_id in ids_of(library)
+
+
+def test_a_kept_vector_that_is_damaged_is_made_again(library: Services) -> None:
+    library.indexing.rebuild("default", projection="random:8")
+    outcome = library.library.insert("default", jpeg(draw((9, 99, 199), mark=4)))
+    (before,) = library.store.get_embeddings("default", [outcome.record.image_id]).values()
+    library.images.put(vector_key(outcome.record.image_id, library.provider.model_id), b"half", "x")
+    library.indexing.rebuild("default", projection="none")
+    library.indexing.rebuild("default", projection="random:8")
+    (after,) = library.store.get_embeddings("default", [outcome.record.image_id]).values()
+    assert np.linalg.norm(after) == pytest.approx(np.linalg.norm(before), abs=1e-3)
+    assert len(ids_of(library)) == 16
 
 
 def _when_pointing(services: Services, monkeypatch: pytest.MonkeyPatch, action: Callable[[], object]) -> None:

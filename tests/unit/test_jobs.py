@@ -1,0 +1,220 @@
+"""Jobs and what they could not do: kept, listed, tried again, forgotten."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import image_search.services.jobs as jobs_module
+from image_search.errors import Conflict, ImageStoreError, InvalidParameter, JobNotFound
+from image_search.services.jobs import JobRunner, JobStore
+from image_search.services.progress import Progress, ProgressListener
+from image_search.types import Failure
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> JobStore:
+    return JobStore(tmp_path / "jobs.sqlite")
+
+
+def work(store: JobStore, handler: Callable[..., None], **options: Any) -> JobRunner:
+    runner = JobRunner(store, {"rebuild": handler}, poll_s=0.01, **options)
+    runner.start()
+    return runner
+
+
+def until(condition: Callable[[], object]) -> None:
+    deadline_s = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)
+
+
+def some(number: int) -> list[Failure]:
+    return [Failure(f"item {i}", f"reason {i}") for i in range(number)]
+
+
+def test_jobs_are_listed_newest_first_page_by_page(store: JobStore) -> None:
+    ids = [store.create("rebuild", {"collection": f"c{i}"}).job_id for i in range(7)][::-1]
+    assert [job.job_id for job in store.list()] == ids
+    pages, after = [], None
+    while page := store.list(3, after):
+        pages.append([job.job_id for job in page])
+        after = page[-1].job_id
+        # What comes meanwhile is newer than every page that follows.
+        store.create("rebuild", {"collection": f"later{after}"})
+    assert pages == [ids[:3], ids[3:6], ids[6:]]
+    assert JobStore(store._path).list(1)[0].params["collection"].startswith("later")
+
+
+@pytest.mark.parametrize("limit", [0, -1, 1001])
+def test_a_page_has_a_size(store: JobStore, limit: int) -> None:
+    job = store.create("rebuild", {})
+    for ask in (lambda: store.list(limit), lambda: store.failures(job.job_id, limit=limit)):
+        with pytest.raises(InvalidParameter) as caught:
+            ask()
+        assert caught.value.field == "limit"
+
+
+@pytest.mark.parametrize("after", ["", "nowhere", "' OR 1=1 --"])
+def test_a_page_after_a_job_that_is_not_there(store: JobStore, after: str) -> None:
+    store.create("rebuild", {})
+    with pytest.raises(InvalidParameter, match="no job") as caught:
+        store.list(after=after)
+    assert caught.value.field == "after"
+
+
+def test_failures_are_numbered_across_calls_and_paged(store: JobStore) -> None:
+    job, other = store.create("rebuild", {"n": 1}), store.create("rebuild", {"n": 2})
+    store.add_failures(job.job_id, some(3))
+    store.add_failures(other.job_id, [Failure("another", "x")])
+    store.add_failures(job.job_id, [Failure("größe 猫", "'; DROP TABLE jobs")])
+    found = store.failures(job.job_id)
+    assert [(f.number, f.item) for f in found] == [(1, "item 0"), (2, "item 1"), (3, "item 2"), (4, "größe 猫")]
+    assert found[3].reason == "'; DROP TABLE jobs"
+    assert [f.number for f in store.failures(job.job_id, limit=2)] == [1, 2]
+    assert [f.number for f in store.failures(job.job_id, after=2)] == [3, 4]
+    assert store.failures(job.job_id, after=4) == []
+    assert [f.item for f in store.failures(other.job_id)] == ["another"]
+
+
+@pytest.mark.parametrize("after", [-1, 2**63, 10**30])
+def test_a_number_that_no_failure_has(store: JobStore, after: int) -> None:
+    job = store.create("rebuild", {})
+    with pytest.raises(InvalidParameter) as caught:
+        store.failures(job.job_id, after=after)
+    assert caught.value.field == "after"
+
+
+def test_failures_and_retry_of_a_job_that_is_not_there(store: JobStore) -> None:
+    for ask in (store.failures, store.retry):
+        with pytest.raises(JobNotFound):
+            ask("nowhere")
+
+
+def test_a_job_that_has_not_ended_is_not_tried_again(store: JobStore) -> None:
+    job = store.create("rebuild", {})
+    with pytest.raises(Conflict, match="is queued"):
+        store.retry(job.job_id)
+    store.claim()
+    with pytest.raises(Conflict, match="is running"):
+        store.retry(job.job_id)
+
+
+@pytest.mark.parametrize("state", ["failed", "cancelled"])
+def test_what_failed_is_tried_again_with_the_same_wishes(store: JobStore, state: str) -> None:
+    job = store.create("rebuild", {"collection": "c", "projection": "pca:8"})
+    store.finish(job.job_id, state, "why")  # type: ignore[arg-type]
+    again = store.retry(job.job_id)
+    assert (again.kind, dict(again.params), again.state, again.error) == (job.kind, dict(job.params), "queued", "")
+    assert again.job_id != job.job_id
+    assert store.get(job.job_id).state == state
+    assert store.retry(job.job_id).job_id == again.job_id, "it waits already"
+
+
+def test_a_job_that_is_done_is_tried_again_only_for_its_failures(store: JobStore) -> None:
+    job = store.create("rebuild", {})
+    store.finish(job.job_id, "done")
+    with pytest.raises(Conflict, match="had no failures"):
+        store.retry(job.job_id)
+    store.add_failures(job.job_id, some(1))
+    assert store.retry(job.job_id).state == "queued"
+
+
+def test_a_job_that_begins_anew_forgets_its_failures(store: JobStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = store.create("rebuild", {})
+    assert store.claim()
+    store.add_failures(job.job_id, some(2))
+    monkeypatch.setattr(jobs_module, "LEASE_S", -1.0)
+    assert store.claim(), "its process died"
+    store.add_failures(job.job_id, some(1))
+    assert [f.number for f in store.failures(job.job_id)] == [1]
+
+
+def test_old_jobs_are_forgotten_with_their_failures(store: JobStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs_module, "KEPT_JOBS", 3)
+    waiting = store.create("rebuild", {"n": "waiting"})
+    ended = []
+    for n in range(5):
+        ended.append(store.create("rebuild", {"n": n}).job_id)
+        store.add_failures(ended[-1], some(1))
+        store.finish(ended[-1], "failed")
+    newest = store.create("rebuild", {"n": "newest"})
+    assert [job.job_id for job in store.list()] == [newest.job_id, ended[4], ended[3], waiting.job_id]
+    with pytest.raises(JobNotFound):
+        store.get(ended[0])
+    with sqlite3.connect(store._path) as db:
+        assert {row[0] for row in db.execute("SELECT job_id FROM failures")} == {ended[4], ended[3]}
+
+
+def test_a_list_from_before_there_were_failures(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.sqlite"
+    JobStore(path).create("rebuild", {"collection": "old"})
+    with sqlite3.connect(path) as db:
+        db.execute("DROP TABLE failures")
+    store = JobStore(path)
+    (job,) = store.list()
+    store.add_failures(job.job_id, some(1))
+    assert len(store.failures(job.job_id)) == 1
+
+
+def test_failures_are_written_down_as_they_are_told(store: JobStore) -> None:
+    def handler(_params: Mapping[str, Any], on_progress: ProgressListener, _stop: threading.Event) -> None:
+        on_progress(Progress("rebuilding", 1, 3, 1, (Failure("a", "x"),)))
+        on_progress(Progress("rebuilding", 2, 3, 1))
+        on_progress(Progress("rebuilding", 3, 3, 2, (Failure("b", "y"),)))
+        raise Conflict("2 of 3 are lost")
+
+    job = store.create("rebuild", {})
+    runner = work(store, handler)
+    until(lambda: store.get(job.job_id).state == "failed")
+    runner.close()
+    ended = store.get(job.job_id)
+    assert (ended.done, ended.failed, ended.error) == (3, 2, "2 of 3 are lost")
+    assert [(f.number, f.item, f.reason) for f in store.failures(job.job_id)] == [(1, "a", "x"), (2, "b", "y")]
+
+
+def test_what_is_done_daily_is_done_at_the_start_and_once(store: JobStore) -> None:
+    done: list[threading.Event] = []
+    runner = work(store, lambda *_: None, daily=done.append)
+    until(lambda: done)
+    for n in range(3):
+        job = store.create("rebuild", {"n": n})
+        until(lambda job=job: store.get(job.job_id).state == "done")  # type: ignore[misc]
+    assert len(done) == 1
+    assert not done[0].is_set()
+    runner.close()
+    assert done[0].is_set(), "it is told to end when everything closes"
+
+
+def test_what_is_done_daily_is_done_again(store: JobStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs_module, "DAY_S", 0.0)
+    done: list[threading.Event] = []
+    runner = work(store, lambda *_: None, daily=done.append)
+    until(lambda: len(done) > 2)
+    runner.close()
+
+
+@pytest.mark.parametrize("error", [ImageStoreError("away"), ValueError("a defect")])
+def test_daily_work_that_fails_stops_no_job_and_is_tried_again(
+    store: JobStore, monkeypatch: pytest.MonkeyPatch, error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(jobs_module, "AGAIN_S", 0.0)
+    tried: list[int] = []
+
+    def daily(_stop: threading.Event) -> None:
+        tried.append(1)
+        raise error
+
+    runner = work(store, lambda *_: None, daily=daily)
+    until(lambda: len(tried) > 1)
+    job = store.create("rebuild", {})
+    until(lambda: store.get(job.job_id).state == "done")
+    runner.close()
+    assert "daily failed" in caplog.text
