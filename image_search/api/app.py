@@ -15,9 +15,10 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from image_search.api.auth import load_keys
 from image_search.api.document import INFO, register_document
 from image_search.api.limits import register_limits
+from image_search.api.metrics import register_metrics
 from image_search.api.operations import SECURITY_SCHEMES
 from image_search.api.problems import register_problems
-from image_search.api.routes import images, indexing, insert, jobs, search, status
+from image_search.api.routes import check, images, indexing, insert, jobs, metrics, search, status
 from image_search.config import Settings
 from image_search.resources import web_folder
 
@@ -44,11 +45,13 @@ def create_app(settings: Settings, services: Services) -> Flask:
     # Made now, by one thread: cached_property has no lock, and two of a service would be two sets of locks.
     _ = (services.search, services.library, services.indexing, services.jobs, services.runner)
     app.extensions["keys"] = load_keys(settings)
-    for resource in (search, insert, images, indexing, jobs, status):
+    for resource in (search, insert, check, images, indexing, jobs, status, metrics):
         app.register_api(resource.blueprint)
     register_document(app)
     _register_page(app)
     register_problems(app)
+    # Before what may refuse a request, so that refusals are counted too.
+    register_metrics(app, services)
     register_limits(app, settings)
     _register_headers(app)
     _register_discarding(app, settings.http_server.max_request_bytes * DISCARDED_REQUESTS)

@@ -17,12 +17,13 @@ from flask_openapi3.models import OPENAPI3_REF_TEMPLATE, Schema
 from pydantic import BaseModel
 
 from image_search.api import wire
-from image_search.api.auth import check_role, check_signature
-from image_search.api.schemas.base import Answer, Request
+from image_search.api.auth import check_local, check_role, check_signature
+from image_search.api.schemas.base import Request
 from image_search.api.schemas.problem import Problem
 
-Role: TypeAlias = Literal["open", "user", "admin", "signed"]
-"""Who may: everybody; who has the user's key, where one is set; the administrator; who has a signed URL, or user."""
+Role: TypeAlias = Literal["open", "user", "admin", "signed", "local"]
+"""Who may: everybody; who has the user's key, where one is set; the administrator; who has a signed URL, or user; who
+is on this machine, or the administrator."""
 Cost: TypeAlias = Literal["none", "change", "picture"]
 """What `limits` counts: nothing; a change; a picture that is decoded and embedded, of which only so many go at once."""
 Content: TypeAlias = Mapping[str, Any]
@@ -52,43 +53,51 @@ def operation(
     rule: str,
     *,
     role: Role,
-    answers: Mapping[int, type[Answer] | Content],
+    answers: Mapping[int, type[BaseModel] | Content],
     problems: Sequence[int] = (),
     body: type[Request] | None = None,
     params: type[Request] | None = None,
     query: type[Request] | None = None,
     cost: Cost = "none",
+    many: bool = False,
     optional_body: bool = False,
     **options: Any,
 ) -> Callable[[View], View]:
     """Serve the view under `rule`: the key is checked first, then what came in, which the view gets as `body`, `query`.
 
-    `params`: the body comes in any of the three forms, and this is its multipart part of that name. `problems`: the
-    statuses that come beside those that follow from the rest.
+    `params`: the body comes in any of the three forms, and this is its multipart part of that name; with `many`, in a
+    form with several pictures or as JSON. `problems`: the statuses that come beside those that follow from the rest.
     """
-    forms: tuple[wire.Form, ...] = wire.ANY_FORM if params else ("json",)
+    forms: tuple[wire.Form, ...] = ("json", "multipart") if many else wire.ANY_FORM if params else ("json",)
 
     def wrap(function: View) -> View:
         def view(**values: Any) -> ResponseReturnValue:
             if role == "signed":
                 check_signature(values["image_id"])
+            elif role == "local":
+                check_local()
             elif role != "open":
                 check_role(role)
             if query is not None:
                 values["query"] = wire.read_query(query)
             if body is not None:
-                values["body"] = wire.read_body(body, forms)
+                values["body"] = wire.read_body(body, forms, many=many, alone=query is not None)
             return function(**values)
 
         # Not functools.wraps, and no annotations: flask-openapi3 would check requests by them.
         view.__annotations__ = {}
         view.__name__, view.__doc__, view.__module__ = function.__name__, function.__doc__, function.__module__
         view.cost = cost  # type: ignore[attr-defined]
-        document: dict[str, Any] = {"parameters": _path_parameters(rule) + _query_parameters(query or params, query)}
+        document: dict[str, Any] = {"parameters": _path_parameters(rule)}
+        if query is not None:
+            document["parameters"] += _query_parameters(query)
+        elif body is not None:
+            document["parameters"] += _query_parameters(body, in_body=True, raw="raw" in forms)
         if body is not None:
-            document["requestBody"] = _request_body(blueprint, body, params, optional_body)
-            if query is None and params is None:
-                document["parameters"] += _collection_parameter(body)
+            document["requestBody"] = {
+                "content": _body_content(blueprint, body, params, merge=method == "patch", many=many),
+                "required": not optional_body,
+            }
         responses: dict[str | int | HTTPStatus, Any] = {
             status: _answer(blueprint, status, answer) for status, answer in answers.items()
         }
@@ -113,7 +122,7 @@ def _implied(method: str, role: Role, body: type[Request] | None, query: type[Re
     found = {400}
     if role != "open":
         found |= {401, 503}
-    if role == "admin":
+    if role in ("admin", "local"):
         found.add(403)
     if body is not None or query is not None:
         found.add(422)
@@ -139,45 +148,44 @@ def _path_parameters(rule: str) -> list[dict[str, Any]]:
     ]
 
 
-def _query_parameters(model: type[Request] | None, query: type[Request] | None) -> list[dict[str, Any]]:
-    if model is None:
-        return []
+def _query_parameters(model: type[Request], *, in_body: bool = False, raw: bool = False) -> list[dict[str, Any]]:
+    """The model's scalars; where it is a body's, the collection, and the others too if a picture may be the body."""
     found = []
     for name, schema in model.model_json_schema(ref_template=OPENAPI3_REF_TEMPLATE)["properties"].items():
         kinds = {one.get("type", "object") for one in schema.get("anyOf", (schema,))} - {"null"}
-        if query is None and kinds & {"object", "array"}:
+        if in_body and (kinds & {"object", "array"} or name in ("image", "key") or (name != "collection" and not raw)):
             continue
         plain = {key: value for key, value in schema.items() if key not in ("default", "title", "anyOf")}
         plain |= next((one for one in schema.get("anyOf", ()) if one.get("type") != "null"), {})
-        description = plain.pop("description", "")
-        if query is None and name != "collection":
+        description = str(plain.pop("description", ""))
+        if in_body and name != "collection":
             description = f"Only with a picture as the whole body. {description}".strip()
         found.append({"name": name, "in": "query", "required": False, "description": description, "schema": plain})
     return found
 
 
-def _collection_parameter(body: type[Request]) -> list[dict[str, Any]]:
-    return [one for one in _query_parameters(body, body) if one["name"] == "collection"]
-
-
-def _request_body(
-    blueprint: APIBlueprint, body: type[Request], params: type[Request] | None, optional: bool
+def _body_content(
+    blueprint: APIBlueprint, body: type[Request], params: type[Request] | None, *, merge: bool, many: bool
 ) -> dict[str, Any]:
     content: dict[str, Any] = {"application/json": {"schema": _component(blueprint, body)}}
+    if merge:
+        content["application/merge-patch+json"] = content["application/json"]
     if params is not None:
+        pictures = {"type": "array", "items": _BINARY["schema"]} if many else _BINARY["schema"]
         content["multipart/form-data"] = {
             "schema": {
                 "type": "object",
-                "properties": {"image": _BINARY["schema"], "params": _component(blueprint, params)},
+                "properties": {"image": pictures, "params": _component(blueprint, params)},
                 "additionalProperties": False,
             },
             "encoding": {"params": {"contentType": "application/json"}},
         }
+    if params is not None and not many:
         content["image/*"] = _BINARY
-    return {"content": content, "required": not optional}
+    return content
 
 
-def _answer(blueprint: APIBlueprint, status: int, answer: type[Answer] | Content) -> dict[str, Any]:
+def _answer(blueprint: APIBlueprint, status: int, answer: type[BaseModel] | Content) -> dict[str, Any]:
     if not isinstance(answer, type):
         return {"description": HTTPStatus(status).phrase, **answer}
     schema = _component(blueprint, answer, mode="serialization")

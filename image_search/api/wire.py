@@ -1,25 +1,24 @@
-"""The forms that a request comes in, and the URLs and documents of answers. What values are allowed: `schemas`."""
+"""The forms that a request comes in. What values are allowed: `schemas`; what is answered: `answers`."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from typing import Any, Literal, TypeAlias, TypeVar
-from urllib.parse import quote
 
-from flask import current_app, request
+from flask import request
 from pydantic import ValidationError
+from werkzeug.datastructures import FileStorage
 
 from image_search.api.access import settings
-from image_search.api.auth import Keys
 from image_search.api.body import is_multipart, is_picture_body, json_body, json_object, whole_body
 from image_search.api.problems import InvalidRequest
 from image_search.api.reasons import reasons
 from image_search.api.schemas.base import Request
 from image_search.errors import InvalidParameter, UnsupportedFormat
-from image_search.services.answer import SearchAnswer, describe_record
-from image_search.types import ImageRecord, Job, JsonScalar
+from image_search.types import JsonScalar
 
 Form: TypeAlias = Literal["json", "multipart", "raw"]
 ANY_FORM: tuple[Form, ...] = ("json", "multipart", "raw")
@@ -32,8 +31,10 @@ _KINDS: Mapping[Form, str] = {
 }
 
 
-def read_body(model: type[M], forms: tuple[Form, ...]) -> M:
+def read_body(model: type[M], forms: tuple[Form, ...], *, many: bool = False, alone: bool = False) -> M:
     """The current request's body in any of those forms, checked.
+
+    `many`: a form has the pictures of `items`. `alone`: the query string is another model's.
 
     Raises InvalidParameter (malformed, two pictures, or wrong: each field named), ImageTooLarge, UnsupportedFormat.
     """
@@ -42,7 +43,7 @@ def read_body(model: type[M], forms: tuple[Form, ...]) -> M:
         known = " or ".join(_KINDS[one] for one in forms)
         raise UnsupportedFormat(f"a body of type {request.mimetype[:80]!r}; {known} is expected")
     if form == "multipart":
-        return check(model, _from_multipart(model))
+        return check(model, _from_multipart_of_many() if many else _from_multipart(model))
     if form == "raw":
         values = _from_query(model)
         if "image" in values:
@@ -51,12 +52,23 @@ def read_body(model: type[M], forms: tuple[Form, ...]) -> M:
     given = dict(json_body())
     # The old form carries the key in the body; auth has read it there.
     given.pop("key", None)
-    return check(model, given | _query_collection(given))
+    return check(model, given if alone else given | _query_collection(given))
 
 
 def read_query(model: type[M]) -> M:
     """The query string, checked. Raises InvalidParameter."""
     return check(model, _from_query(model))
+
+
+@contextmanager
+def known_cursor() -> Iterator[None]:
+    """Within it a page that cannot be is the fault of the client's cursor. Raises InvalidParameter."""
+    try:
+        yield
+    except InvalidParameter as error:
+        if error.field not in ("after", "image_id"):
+            raise
+        raise InvalidParameter("cursor", "is none that this service gave") from None
 
 
 def check(model: type[M], values: Mapping[str, Any]) -> M:
@@ -74,60 +86,47 @@ def collection_of(named: str | None) -> str:
     return named or settings().library.collection
 
 
-def base_url() -> str:
-    """Where this service is known: `public_url`, else what the request (and as many proxies as trusted) says."""
-    return (settings().http_server.public_url or request.host_url).rstrip("/")
-
-
-def picture_urls(image_id: str, collection: str) -> dict[str, str]:
-    """Absolute, signed URLs of the original and the thumbnail."""
-    keys: Keys = current_app.extensions["keys"]
-    base = f"{base_url()}/images/{image_id}"
-    suffix = f"&collection={quote(collection)}" if collection != settings().library.collection else ""
-    return {
-        "url": f"{base}/file?sig={keys.sign(image_id)}{suffix}",
-        "thumbnail_url": f"{base}/thumbnail?sig={keys.sign(image_id)}{suffix}",
-    }
-
-
-def search_answer(answer: SearchAnswer) -> dict[str, Any]:
-    """The answer to a search, with the flat fields of the older interface."""
-    body = {"ok": True, **answer.as_dict()}
-    for place, result in enumerate(body["results"], 1):
-        result |= picture_urls(result["id"], answer.collection)
-        if place <= 5:
-            body[f"image{place}"] = result["url"]
-    timing = answer.timing_ms
-    body["embedding_time"] = round(timing["decode"] + timing["embed"], 3)
-    body["search_time"] = timing["search"]
-    return body
-
-
-def image_document(record: ImageRecord, collection: str) -> dict[str, Any]:
-    """A stored picture."""
-    return {"id": record.image_id, **describe_record(record), **picture_urls(record.image_id, collection)}
-
-
-def job_document(job: Job) -> dict[str, Any]:
-    """A job and how far it is."""
-    return {
-        "id": job.job_id,
-        "kind": job.kind,
-        "state": job.state,
-        "total": job.total,
-        "done": job.done,
-        "failed": job.failed,
-        "rate": round(job.rate, 2),
-        "eta_s": None if job.eta_s is None else round(job.eta_s, 1),
-        "error": job.error or None,
-        "url": f"{base_url()}/jobs/{job.job_id}",
-    }
-
-
 def _from_multipart(model: type[Request]) -> dict[str, Any]:
     pictures = request.files.getlist("image")
     if len(pictures) > 1:
         raise InvalidParameter("image", "was given more than once")
+    values = _params_part()
+    if pictures:
+        values["image"] = pictures[0].read()
+        if "source_name" in model.model_fields:
+            _name_by_upload(values, pictures[0])
+    return values
+
+
+def _from_multipart_of_many() -> dict[str, Any]:
+    pictures = request.files.getlist("image")
+    values = _params_part()
+    items = values.get("items")
+    if items is None:
+        items = [{} for _ in pictures]
+    if not isinstance(items, list) or len(items) != len(pictures):
+        raise InvalidParameter("items", f"must be a list with one item for each of the {len(pictures)} pictures")
+    values["items"] = [_with_upload(item, picture) for item, picture in zip(items, pictures, strict=True)]
+    return values
+
+
+def _with_upload(item: Any, picture: FileStorage) -> Any:
+    if not isinstance(item, dict):
+        return item
+    if "image" in item:
+        raise InvalidParameter("image", "must be a file part (base64 belongs into a JSON body)")
+    item = {**item, "image": picture.read()}
+    _name_by_upload(item, picture)
+    return item
+
+
+def _name_by_upload(values: dict[str, Any], picture: FileStorage) -> None:
+    """What an upload is called names its picture where nothing else does: without folders, never opened."""
+    if not (values.get("source_name") or values.get("location")):
+        values["source_name"] = re.split(r"[/\\]", picture.filename or "")[-1][:255]
+
+
+def _params_part() -> dict[str, Any]:
     if "image" in request.form:
         raise InvalidParameter("image", "must be a file part (base64 belongs into a JSON body)")
     if others := sorted((set(request.files) | set(request.form)) - {"image", "params"}):
@@ -140,14 +139,7 @@ def _from_multipart(model: type[Request]) -> dict[str, Any]:
     values = dict(json_object(given[0], "params")) if given and given[0] else {}
     if "image" in values:
         raise InvalidParameter("image", "must be a file part (base64 belongs into a JSON body)")
-    values |= _query_collection(values)
-    if pictures:
-        values["image"] = pictures[0].read()
-        # What an upload is called names its picture where nothing else does: without folders, never opened.
-        name = re.split(r"[/\\]", pictures[0].filename or "")[-1][:255]
-        if "source_name" in model.model_fields and not (values.get("source_name") or values.get("location")):
-            values["source_name"] = name
-    return values
+    return values | _query_collection(values)
 
 
 def _query_collection(values: Mapping[str, Any]) -> dict[str, str]:

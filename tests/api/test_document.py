@@ -25,6 +25,7 @@ from schemathesis.specs.openapi.checks import (
 from werkzeug.test import TestResponse
 
 from image_search.fingerprint import content_hash
+from image_search.types import Failure
 from image_search.wiring import Services
 from tests.api.helpers import ADMIN, NEW, RED, encoded, part
 
@@ -35,7 +36,7 @@ CHECKS = [
     response_headers_conformance,
     response_schema_conformance,
 ]
-EXAMPLES = 10
+EXAMPLES = 5
 """Of each operation and kind, right and wrong."""
 NOT_DOCUMENTED = {"/", "/openapi.json", "/docs"}
 """The pages, and the document itself."""
@@ -44,42 +45,94 @@ Call: TypeAlias = Callable[[FlaskClient, str], TestResponse]
 """A request that succeeds; it gets the id of a stored picture."""
 
 
-def search_by_form(client: FlaskClient, _image_id: str) -> TestResponse:
-    return client.post("/search", data={"image": part(RED), "params": '{"top_k": 3}'})
-
-
 def job(client: FlaskClient, path: str = "", method: str = "GET") -> TestResponse:
     started = client.post("/indexing", headers=ADMIN).get_json()["job"]["id"]
     return client.open(f"/jobs/{started}{path}", method=method, headers=ADMIN)
 
 
+def jobs(client: FlaskClient, _image_id: str) -> TestResponse:
+    job(client)
+    return client.get("/jobs", headers=ADMIN)
+
+
+def restored(client: FlaskClient, image_id: str) -> TestResponse:
+    client.delete(f"/images/{image_id}", headers=ADMIN)
+    return client.post(f"/images/{image_id}/restore", headers=ADMIN)
+
+
+def deleted(client: FlaskClient, image_id: str) -> TestResponse:
+    client.delete(f"/images/{image_id}", headers=ADMIN)
+    return client.get("/images/deleted", headers=ADMIN)
+
+
+def retried(client: FlaskClient, _image_id: str) -> TestResponse:
+    cancelled = job(client, "/cancel", "POST").get_json()["id"]
+    return client.post(f"/jobs/{cancelled}/retry", headers=ADMIN)
+
+
+def failures(client: FlaskClient, _image_id: str) -> TestResponse:
+    started = job(client).get_json()["id"]
+    client.application.extensions["services"].jobs.add_failures(started, [Failure("a.jpg", "is no picture")])
+    return client.get(f"/jobs/{started}/failures", headers=ADMIN)
+
+
+def inserted(client: FlaskClient, image: bytes, **words: Any) -> TestResponse:
+    return client.post("/insert", json={"image": encoded(image), **words}, headers=ADMIN)
+
+
 GOOD: dict[tuple[str, str], list[Call]] = {
     ("POST", "/search"): [
         lambda client, _: client.post("/search", json={"image": encoded(RED)}),
-        lambda client, image_id: client.post("/search", json={"image_id": image_id, "top_k": 2}),
-        search_by_form,
+        lambda client, image_id: client.post("/search", json={"image_id": image_id, "text": "red", "top_k": 2}),
+        lambda client, _: client.post("/search", json={"text": "red"}),
+        lambda client, _: client.post("/search", data={"image": part(RED), "params": '{"top_k": 3}'}),
         lambda client, _: client.post("/search?top_k=1", data=RED, content_type="image/jpeg"),
     ],
-    ("POST", "/insert"): [
-        lambda client, _: client.post("/insert", json={"image": encoded(NEW), "tags": ["a"]}, headers=ADMIN),
-        lambda client, _: client.post("/insert", json={"image": encoded(NEW)}, headers=ADMIN),
+    ("POST", "/search/batch"): [
+        lambda client, image_id: client.post("/search/batch", json={"queries": [{"image_id": image_id}]}),
+        lambda client, image_id: client.post("/search/batch", json={"queries": [{"image_id": image_id}, {}, 5]}),
     ],
-    ("POST", "/indexing"): [lambda client, _: client.post("/indexing", headers=ADMIN)],
+    ("POST", "/insert"): [
+        lambda client, _: inserted(client, NEW, tags=["a"]),
+        lambda client, _: inserted(client, NEW),
+    ],
+    ("POST", "/insert/batch"): [
+        lambda client, _: client.post("/insert/batch", json={"items": [{"image": encoded(NEW)}]}, headers=ADMIN),
+        lambda client, _: client.post("/insert/batch", json={"items": [{}]}, headers=ADMIN),
+        lambda client, _: client.post("/insert/batch", data={"image": [part(RED), part(NEW)]}, headers=ADMIN),
+    ],
+    ("POST", "/images/check"): [
+        lambda client, image_id: client.post("/images/check", json={"sha256": [image_id, "0" * 64]}),
+        lambda client, _: client.post("/images/check", data=RED, content_type="image/jpeg"),
+    ],
+    ("GET", "/images"): [
+        lambda client, _: client.get("/images?limit=2"),
+        lambda client, _: client.get("/images", query_string={"filter": '{"width": {"gte": 1}}'}),
+    ],
+    ("GET", "/images/random"): [lambda client, _: client.get("/images/random?n=3")],
+    ("GET", "/images/deleted"): [deleted],
     ("GET", "/images/{image_id}"): [lambda client, image_id: client.get(f"/images/{image_id}")],
+    ("PATCH", "/images/{image_id}"): [
+        lambda client, image_id: client.patch(f"/images/{image_id}", json={"title": "x"}, headers=ADMIN)
+    ],
+    ("DELETE", "/images/{image_id}"): [lambda client, image_id: client.delete(f"/images/{image_id}", headers=ADMIN)],
+    ("POST", "/images/{image_id}/restore"): [restored],
     ("GET", "/images/{image_id}/file"): [
         lambda client, image_id: client.get(f"/images/{image_id}/file"),
         lambda client, image_id: client.get(f"/images/{image_id}/file", headers={"Range": "bytes=0-3"}),
         lambda client, image_id: client.get(f"/images/{image_id}/file", headers={"If-None-Match": f'"{image_id}"'}),
     ],
     ("GET", "/images/{image_id}/thumbnail"): [lambda client, image_id: client.get(f"/images/{image_id}/thumbnail")],
-    ("DELETE", "/images/{image_id}"): [
-        lambda client, image_id: client.delete(f"/images/{image_id}", headers=ADMIN),
-    ],
+    ("POST", "/indexing"): [lambda client, _: client.post("/indexing", headers=ADMIN)],
+    ("GET", "/jobs"): [jobs],
     ("GET", "/jobs/{job_id}"): [lambda client, _: job(client)],
+    ("GET", "/jobs/{job_id}/failures"): [failures],
+    ("POST", "/jobs/{job_id}/retry"): [retried],
     ("POST", "/jobs/{job_id}/cancel"): [lambda client, _: job(client, "/cancel", "POST")],
     ("GET", "/status"): [lambda client, _: client.get("/status")],
     ("GET", "/livez"): [lambda client, _: client.get("/livez")],
     ("GET", "/readyz"): [lambda client, _: client.get("/readyz")],
+    ("GET", "/metrics"): [lambda client, _: client.get("/metrics")],
 }
 
 

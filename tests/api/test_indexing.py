@@ -43,7 +43,8 @@ def test_a_job_waits_until_somebody_works_on_it(client: FlaskClient, path: str, 
     assert response.headers["Location"] == body["job"]["url"] == f"http://localhost/jobs/{body['job']['id']}"
     document = client.get(response.headers["Location"], headers=ADMIN).get_json()
     assert document == {"ok": True, **body["job"]}
-    assert document | {"id": "", "url": ""} == {
+    assert document["created_at"].endswith("Z")
+    assert document | {"id": "", "url": "", "created_at": ""} == {
         "ok": True,
         "id": "",
         "kind": "rebuild",
@@ -54,6 +55,9 @@ def test_a_job_waits_until_somebody_works_on_it(client: FlaskClient, path: str, 
         "rate": 0.0,
         "eta_s": None,
         "error": None,
+        "created_at": "",
+        "started_at": None,
+        "finished_at": None,
         "url": "",
     }
 

@@ -55,6 +55,8 @@ SDK_HOMES = {
     "flask_openapi3": ("api.",),
     "flask_openapi3_swagger": ("api.document",),
     "limits": ("api.limits",),
+    "prometheus_client": ("api.metrics",),
+    "itsdangerous": ("api.tokens",),
     "pydantic": ("api.",),
     "pydantic_core": ("api.",),
     "werkzeug": ("api.",),

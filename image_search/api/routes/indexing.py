@@ -7,7 +7,7 @@ from typing import Any
 from flask import Response, jsonify
 from flask_openapi3 import APIBlueprint
 
-from image_search.api import wire
+from image_search.api import answers, wire
 from image_search.api.access import services
 from image_search.api.operations import operation
 from image_search.api.schemas.jobs import IndexingRequest, JobStarted
@@ -38,5 +38,5 @@ def start_indexing(body: IndexingRequest) -> tuple[Response, int, dict[str, str]
         work["index"] = {"kind": body.index.kind, "params": body.index.params}
     job = services().jobs.create("rebuild", work)
     services().runner.wake()
-    document = wire.job_document(job)
+    document = answers.job_document(job)
     return jsonify({"ok": True, "job": document}), 202, {"Location": document["url"]}

@@ -14,6 +14,8 @@ from image_search.api.auth import Keys
 from image_search.api.operations import operation
 from image_search.api.schemas.base import Answer
 from image_search.api.schemas.images import InCollection
+from image_search.api.schemas.insert import MAX_ITEMS
+from image_search.api.schemas.search import MAX_QUERIES
 from image_search.api.schemas.status import StatusAnswer
 from image_search.imaging import FORMATS
 from image_search.machine import describe_machine
@@ -34,7 +36,8 @@ blueprint = APIBlueprint("status", __name__)
 )
 def status(query: InCollection) -> dict[str, Any]:
     """The library, the service and its limits; `entities_num` and the machine for older clients."""
-    http, keys = settings().http_server, current_app.extensions["keys"]
+    http = settings().http_server
+    keys: Keys = current_app.extensions["keys"]
     found = services().library.status(wire.collection_of(query.collection))
     return {
         "ok": True,
@@ -50,8 +53,14 @@ def status(query: InCollection) -> dict[str, Any]:
             "max_request_bytes": http.max_request_bytes,
             "max_pixels": settings().imaging.max_pixels,
             "max_top_k": MAX_TOP_K,
+            "max_queries": MAX_QUERIES,
+            "max_items": MAX_ITEMS,
         },
-        "features": {"text": False, "url_fetch": False, "keys": _key_features(keys)},
+        "features": {
+            "text": services().store.supports_text,
+            "url_fetch": settings().url_fetch.mode != "off",
+            "keys": {"user": bool(keys.user), "admin": True},
+        },
         "formats": list(FORMATS),
         "version": __version__,
     }
@@ -68,7 +77,3 @@ def readyz() -> dict[str, bool]:
     """The model is loaded and the stores are open; else a problem with 503."""
     services().library.check_ready(settings().library.collection)
     return {"ok": True}
-
-
-def _key_features(keys: Keys) -> dict[str, bool]:
-    return {"user": bool(keys.user), "admin": True}

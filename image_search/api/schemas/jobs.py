@@ -6,10 +6,13 @@ from typing import Annotated
 
 from pydantic import AfterValidator, ConfigDict, Field
 
-from image_search.api.schemas.base import Answer, CollectionName, Part, Request, check_text, with_old_key
+from image_search.api.schemas.base import Answer, Part, Request, with_old_key
+from image_search.api.schemas.values import CollectionName, Cursor, check_text
 from image_search.errors import InvalidParameter
 from image_search.names import parse_projection
 from image_search.types import IndexKind, JobState
+
+MAX_LIST = 500
 
 
 def _projection(value: str) -> str:
@@ -44,6 +47,13 @@ class IndexingRequest(Request):
     index: IndexWanted | None = None
 
 
+class PageQuery(Request):
+    """Which page."""
+
+    limit: Annotated[int, Field(ge=1, le=MAX_LIST)] | None = Field(None, description="Items on a page; 100.")
+    cursor: Cursor | None = None
+
+
 class JobShown(Part):
     """A job and how far it is."""
 
@@ -56,6 +66,9 @@ class JobShown(Part):
     rate: float = Field(description="Items per second.")
     eta_s: float | None = Field(description="Seconds left; null where that cannot be told.")
     error: str | None = Field(description="Why it failed.")
+    created_at: str
+    started_at: str | None
+    finished_at: str | None
     url: str
 
 
@@ -67,3 +80,25 @@ class JobStarted(Answer):
     """The job that was begun."""
 
     job: JobShown
+
+
+class JobList(Answer):
+    """Some jobs, newest first."""
+
+    jobs: list[JobShown]
+    next: str | None = Field(description="`cursor` of the next page; null at the end.")
+
+
+class FailureShown(Part):
+    """One item that a job could not do."""
+
+    number: int
+    item: str
+    reason: str
+
+
+class FailureList(Answer):
+    """Some of a job's failures, in the order in which they were met."""
+
+    failures: list[FailureShown]
+    next: str | None = Field(description="`cursor` of the next page; null at the end.")

@@ -39,6 +39,8 @@ class Limits(Part):
     max_request_bytes: int
     max_pixels: int
     max_top_k: int
+    max_queries: int = Field(description="Searches of one batch.")
+    max_items: int = Field(description="Pictures of one batch insert.")
 
 
 class KeysWanted(Part):
