@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING
 
 from flask import Flask, Response, g, request, send_from_directory
 from flask_cors import CORS
+from flask_openapi3 import OpenAPI
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from image_search.api.auth import load_keys
+from image_search.api.document import INFO, register_document
 from image_search.api.limits import register_limits
+from image_search.api.metrics import register_metrics
+from image_search.api.operations import SECURITY_SCHEMES
 from image_search.api.problems import register_problems
-from image_search.api.routes import images, indexing, insert, search, status
+from image_search.api.routes import check, images, indexing, insert, jobs, metrics, search, status
 from image_search.config import Settings
 from image_search.resources import web_folder
 
@@ -31,7 +35,7 @@ DISCARDED_REQUESTS = 4
 
 def create_app(settings: Settings, services: Services) -> Flask:
     """The application over services that are already built; opens nothing itself. Make it after a fork."""
-    app = Flask("image_search", static_folder=None)
+    app = OpenAPI("image_search", info=INFO, security_schemes=SECURITY_SCHEMES, doc_ui=False, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.http_server.max_request_bytes
     # Flask's own cap for fields that are no files would answer with the wrong limit.
     app.config["MAX_FORM_MEMORY_SIZE"] = settings.http_server.max_request_bytes
@@ -41,10 +45,13 @@ def create_app(settings: Settings, services: Services) -> Flask:
     # Made now, by one thread: cached_property has no lock, and two of a service would be two sets of locks.
     _ = (services.search, services.library, services.indexing, services.jobs, services.runner)
     app.extensions["keys"] = load_keys(settings)
-    for resource in (search, insert, images, indexing, status):
-        app.register_blueprint(resource.blueprint)
+    for resource in (search, insert, check, images, indexing, jobs, status, metrics):
+        app.register_api(resource.blueprint)
+    register_document(app)
     _register_page(app)
     register_problems(app)
+    # Before what may refuse a request, so that refusals are counted too.
+    register_metrics(app, services)
     register_limits(app, settings)
     _register_headers(app)
     _register_discarding(app, settings.http_server.max_request_bytes * DISCARDED_REQUESTS)

@@ -6,14 +6,13 @@ import base64
 import contextlib
 import hashlib
 import hmac
+import ipaddress
 import os
 import secrets
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import wraps
 from pathlib import Path
-from typing import Literal, ParamSpec, TypeVar
+from typing import Literal
 
 from flask import current_app, request
 
@@ -23,12 +22,11 @@ from image_search.config import Settings
 from image_search.errors import ConfigError, InvalidInput
 
 Role = Literal["user", "admin"]
-P = ParamSpec("P")
-T = TypeVar("T")
 
 ADMIN_KEY_FILE = "admin.key"
 _SIGNING_KEY_FILE = "signing.key"
 _DAY_S = 86_400
+_FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via")
 
 
 @dataclass(frozen=True)
@@ -88,20 +86,6 @@ def presented_key(body_key: str = "") -> str:
     return request.headers.get("X-API-Key", "") or body_key
 
 
-def require(role: Role) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """Let a route be called only with a key of that role (admin may do all that user may)."""
-
-    def wrap(route: Callable[P, T]) -> Callable[P, T]:
-        @wraps(route)
-        def checked(*args: P.args, **kwargs: P.kwargs) -> T:
-            check_role(role)
-            return route(*args, **kwargs)
-
-        return checked
-
-    return wrap
-
-
 def check_role(role: Role) -> None:
     """Raises AuthError: 401 where no valid key came, 403 where a user's key came for an admin's work."""
     keys: Keys = current_app.extensions["keys"]
@@ -114,8 +98,33 @@ def check_role(role: Role) -> None:
         raise AuthError(403, "This needs the admin key.")
 
 
+def check_signature(image_id: str) -> None:
+    """The same for role "user", but an <img> sends no header: the URL that an answer gave carries its permission."""
+    keys: Keys = current_app.extensions["keys"]
+    if not keys.verify(image_id, request.args.get("sig", "")):
+        check_role("user")
+
+
+def check_local() -> None:
+    """The same for role "admin", but whoever is on this machine needs no key."""
+    # The peer itself: a proxy that is trusted has its place in remote_addr taken by what it forwards, and one that is
+    # not trusted shows by the headers that it adds.
+    peer = request.environ.get("werkzeug.proxy_fix.orig", {}).get("REMOTE_ADDR", request.remote_addr)
+    forwarded = any(name in request.headers for name in _FORWARDED)
+    if forwarded or not _is_loopback(peer or ""):
+        check_role("admin")
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
 def _key_in_body() -> str:
-    if is_multipart() or is_picture_body():
+    # The older interface posts all it has to say.
+    if request.method != "POST" or is_multipart() or is_picture_body():
         return ""
     try:
         key = json_body().get("key", "")

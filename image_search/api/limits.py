@@ -3,44 +3,62 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import threading
+import time
 
 from flask import Flask, current_app, g, request
-from flask_limiter import Limiter
-from flask_limiter.util import get_remote_address
+from limits import RateLimitItemPerMinute
+from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter
 from werkzeug.exceptions import TooManyRequests
 
 from image_search.api.auth import Keys, presented_key
 from image_search.config import Settings
 
-_COSTLY = frozenset({"search.search", "insert.insert"})
-"""Endpoints that decode and embed a picture."""
-_LIMITED = _COSTLY | {"images.delete_image", "indexing.start_indexing"}
 
-
-def register_limits(app: Flask, settings: Settings) -> None:
-    """Limit requests by `security.requests_per_minute` and `http_server.max_at_once`; 0 = no limit.
+class Allowance:
+    """What each caller may still ask for in this minute, over all endpoints together.
 
     Counted in this process: several workers allow as many times as much.
     """
+
+    def __init__(self, per_minute: int) -> None:
+        self._limit = RateLimitItemPerMinute(per_minute)
+        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+
+    def take(self, caller: str, amount: int) -> None:
+        """Take that much of it. Raises TooManyRequests, and takes nothing, where there is not so much left."""
+        if not self._limiter.hit(self._limit, caller, cost=amount):
+            left_s = self._limiter.get_window_stats(self._limit, caller).reset_time - time.time()
+            raise TooManyRequests(retry_after=max(1, math.ceil(left_s)))
+
+
+def register_limits(app: Flask, settings: Settings) -> None:
+    """Limit requests by `security.requests_per_minute` and `http_server.max_at_once`; 0 = no limit."""
     if per_minute := settings.security.requests_per_minute:
-        Limiter(
-            _caller,
-            app=app,
-            default_limits=[f"{per_minute} per minute"],
-            # One allowance for all endpoints together, whichever a caller uses.
-            default_limits_per_method=False,
-            default_limits_exempt_when=lambda: request.endpoint not in _LIMITED,
-            storage_uri="memory://",
-        )
+        app.extensions["allowance"] = Allowance(per_minute)
+
+        @app.before_request
+        def count() -> None:
+            if _cost() != "none":
+                take(1)
+
     if at_once := settings.http_server.max_at_once:
         _limit_at_once(app, threading.BoundedSemaphore(at_once))
+
+
+def take(amount: int) -> None:
+    """Count so much more for the caller: each picture of a batch beyond the first. Raises TooManyRequests."""
+    allowance: Allowance | None = current_app.extensions.get("allowance")
+    if allowance is not None and amount > 0:
+        allowance.take(_caller(), amount)
 
 
 def _limit_at_once(app: Flask, places: threading.BoundedSemaphore) -> None:
     @app.before_request
     def enter() -> None:
-        if request.endpoint in _COSTLY:
+        if _cost() == "picture":
             if not places.acquire(blocking=False):
                 raise TooManyRequests
             g.has_place = True
@@ -51,9 +69,13 @@ def _limit_at_once(app: Flask, places: threading.BoundedSemaphore) -> None:
             places.release()
 
 
+def _cost() -> str:
+    return getattr(current_app.view_functions.get(request.endpoint or ""), "cost", "none")
+
+
 def _caller() -> str:
     """Who is counted: the key where a valid one is presented (never kept in clear), else the address."""
     keys: Keys = current_app.extensions["keys"]
     key = presented_key()
     # An invented key must not buy a new allowance.
-    return hashlib.sha256(key.encode()).hexdigest() if keys.role_of(key) else get_remote_address()
+    return hashlib.sha256(key.encode()).hexdigest() if keys.role_of(key) else (request.remote_addr or "unknown")

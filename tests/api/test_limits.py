@@ -14,7 +14,7 @@ from image_search.api.app import create_app
 from image_search.config import Settings
 from image_search.services.search import SearchAnswer, SearchService
 from image_search.wiring import Services
-from tests.api.helpers import assert_problem
+from tests.api.helpers import ADMIN, assert_problem
 from tests.support import draw, jpeg
 
 PICTURE = jpeg(draw((200, 20, 20)))
@@ -40,6 +40,16 @@ def test_a_caller_has_an_allowance(settings: Settings, stocked: Services) -> Non
     assert search(client, **{"X-API-Key": "an-admin-key"}).status_code == 200
     for path in ("/status", "/livez", "/"):
         assert {client.get(path).status_code for _ in range(5)} == {200}
+
+
+def test_the_allowance_is_one_for_all_endpoints(settings: Settings, stocked: Services) -> None:
+    limited = replace(settings, security=replace(settings.security, requests_per_minute=3))
+    client = create_app(limited, stocked).test_client()
+    assert [search(client, **ADMIN).status_code for _ in range(2)] == [200, 200]
+    assert client.post("/indexing", headers=ADMIN).status_code == 202
+    for response in (search(client, **ADMIN), client.post("/indexing", headers=ADMIN)):
+        assert 0 < int(response.headers["Retry-After"]) <= 60
+        assert_problem(response, 429, "too_many_requests")
 
 
 def test_only_so_many_at_once(settings: Settings, stocked: Services, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,8 +29,10 @@ def test_status_tells_the_library_and_the_limits(client: FlaskClient) -> None:
         "max_request_bytes": 64_000_000,
         "max_pixels": 50_000_000,
         "max_top_k": 1000,
+        "max_queries": 32,
+        "max_items": 100,
     }
-    assert body["features"] == {"text": False, "url_fetch": False, "keys": {"user": False, "admin": True}}
+    assert body["features"] == {"text": True, "url_fetch": True, "keys": {"user": False, "admin": True}}
     assert set(body["formats"]) == {"JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"}
 
 
@@ -39,6 +41,14 @@ def test_status_says_whether_a_key_is_needed_and_does_not_need_one(make_client: 
     body = client.get("/status").get_json()
     assert body["features"]["keys"] == {"user": True, "admin": True}
     assert client.get("/status", headers=USER).get_json().keys() == body.keys()
+
+
+def test_status_says_what_the_service_cannot_do(
+    make_client: MakeClient, stocked: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert make_client(url_fetch__mode="off").get("/status").get_json()["features"]["url_fetch"] is False
+    monkeypatch.setattr(type(stocked.store), "supports_text", False)
+    assert make_client().get("/status").get_json()["features"]["text"] is False
 
 
 def test_status_announces_the_configured_limits(make_client: MakeClient) -> None:

@@ -1,61 +1,42 @@
-"""POST /indexing and GET /jobs/{id}"""
+"""POST /indexing"""
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any
 
-from flask import Blueprint, Response, jsonify
+from flask import Response, jsonify
+from flask_openapi3 import APIBlueprint
 
-from image_search.api import wire
+from image_search.api import answers, wire
 from image_search.api.access import services
-from image_search.api.auth import require
-from image_search.api.problems import UnknownParameters
-from image_search.errors import InvalidParameter
-from image_search.names import parse_projection
-from image_search.types import IndexKind
+from image_search.api.operations import operation
+from image_search.api.schemas.jobs import IndexingRequest, JobStarted
 
-blueprint = Blueprint("indexing", __name__)
+blueprint = APIBlueprint("indexing", __name__)
 
 
-@blueprint.post("/indexing", strict_slashes=False)
-@require("admin")
-def start_indexing() -> tuple[Response, int, dict[str, str]]:
+@operation(
+    blueprint,
+    "post",
+    "/indexing",
+    role="admin",
+    body=IndexingRequest,
+    optional_body=True,
+    answers={202: JobStarted},
+    problems=(404, 409),
+    cost="request",
+    strict_slashes=False,
+)
+def start_indexing(body: IndexingRequest) -> tuple[Response, int, dict[str, str]]:
     """Make a collection's index anew, as a job; with another projection or index where the body names one."""
-    params = wire.read_submission(("projection", "index")).params
-    collection = wire.collection_of(params)
+    collection = wire.collection_of(body.collection)
     services().collections.open(collection)
     work: dict[str, Any] = {"collection": collection}
-    if projection := wire.text(params, "projection", max_bytes=20):
-        parse_projection(projection)
-        work["projection"] = projection
-    if params.get("index") is not None:
-        work["index"] = _index(params["index"])
+    if body.projection:
+        work["projection"] = body.projection
+    if body.index is not None:
+        work["index"] = {"kind": body.index.kind, "params": body.index.params}
     job = services().jobs.create("rebuild", work)
     services().runner.wake()
-    document = wire.job_document(job)
+    document = answers.job_document(job)
     return jsonify({"ok": True, "job": document}), 202, {"Location": document["url"]}
-
-
-@blueprint.get("/jobs/<job_id>")
-@require("admin")
-def get_job(job_id: str) -> dict[str, Any]:
-    """A job and how far it is."""
-    return {"ok": True, **wire.job_document(services().jobs.get(job_id))}
-
-
-@blueprint.post("/jobs/<job_id>/cancel")
-@require("admin")
-def cancel_job(job_id: str) -> dict[str, Any]:
-    """End a job before its end; the library stays as it was."""
-    return {"ok": True, **wire.job_document(services().jobs.cancel(job_id))}
-
-
-def _index(value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict) or value.get("kind") not in get_args(IndexKind):
-        raise InvalidParameter("index", f"must be {{kind, params}} with kind one of {', '.join(get_args(IndexKind))}")
-    if unknown := sorted(set(value) - {"kind", "params"}):
-        raise UnknownParameters([f"index.{name}" for name in unknown], "unknown; known are kind, params")
-    params = value.get("params", {})
-    if not isinstance(params, dict) or not all(type(v) is int for v in params.values()):
-        raise InvalidParameter("index", "params must be an object of whole numbers")
-    return {"kind": value["kind"], "params": params}

@@ -1,50 +1,99 @@
-"""POST /insert"""
+"""POST /insert and /insert/batch"""
 
 from __future__ import annotations
 
-from typing import Any, cast
+from collections import Counter
+from functools import partial
+from typing import Any
 
-from flask import Blueprint
+from flask_openapi3 import APIBlueprint
 
-from image_search.api import wire
+from image_search.api import answers, wire
 from image_search.api.access import services
-from image_search.api.auth import require
+from image_search.api.limits import take
+from image_search.api.operations import operation
+from image_search.api.problems import attempt
+from image_search.api.schemas.insert import BatchInserted, InsertBatch, Inserted, InsertParams, InsertRequest
+from image_search.api.schemas.values import seconds_of
 from image_search.errors import InvalidParameter
 from image_search.metadata.words import Words
-from image_search.records import OnDuplicate
 
-blueprint = Blueprint("insert", __name__)
-
-_PARAMS = ("source_name", "location", "title", "tags", "text", "source_url", "fields", "on_duplicate")
-MAX_NAME_BYTES = 1024
-MAX_TITLE_BYTES = 4096
-"""What a vector store keeps of a title: refused here, before the picture is stored."""
+blueprint = APIBlueprint("insert", __name__)
 
 
-@blueprint.post("/insert", strict_slashes=False)
-@require("admin")
-def insert() -> tuple[dict[str, Any], int]:
+@operation(
+    blueprint,
+    "post",
+    "/insert",
+    role="admin",
+    body=InsertRequest,
+    params=InsertParams,
+    answers={201: Inserted, 200: Inserted},
+    problems=(409, 502),
+    cost="picture",
+    strict_slashes=False,
+)
+def insert(body: InsertRequest) -> tuple[dict[str, Any], int]:
     """Store one picture: 201; the same bytes again: 200 and "duplicate"."""
-    submission = wire.read_submission(_PARAMS)
-    params = submission.params
-    if submission.image is None:
-        raise InvalidParameter("image", "is missing")
-    collection = wire.collection_of(params)
-    # `location` is what the older interface calls the name of a picture.
-    name = wire.text(params, "source_name", max_bytes=MAX_NAME_BYTES)
-    name = name or wire.text(params, "location", max_bytes=MAX_NAME_BYTES) or submission.file_name
+    answer = _insert(body, wire.collection_of(body.collection))
+    return answer, 201 if answer["status"] == "created" else 200
+
+
+@operation(
+    blueprint,
+    "post",
+    "/insert/batch",
+    role="admin",
+    body=InsertBatch,
+    params=InsertBatch,
+    many=True,
+    answers={200: BatchInserted, 207: BatchInserted},
+    cost="picture",
+    strict_slashes=False,
+)
+def insert_batch(body: InsertBatch) -> tuple[dict[str, Any], int]:
+    """Store several pictures, each for itself: 200; 207 where one of them failed.
+
+    Each counts as one request for the limit of requests a minute, and all of them as one for those at once.
+    """
+    take(len(body.items) - 1)
+    collection = wire.collection_of(body.collection)
+
+    def one(given: Any) -> dict[str, Any]:
+        item = wire.check(InsertRequest, given)
+        return _insert(item, item.collection or collection)
+
+    results = [attempt(partial(one, given)) for given in body.items]
+    ends = Counter(result["status"] if result["ok"] else "failed" for result in results)
+    counts = {end: ends[end] for end in ("created", "duplicate", "failed")}
+    good = not counts["failed"]
+    return {"ok": good, "counts": counts, "results": results}, 200 if good else 207
+
+
+def _insert(body: InsertRequest, collection: str) -> dict[str, Any]:
     outcome = services().library.insert(
         collection,
-        submission.image,
-        source_name=name,
+        _picture(body),
+        # `location` is what the older interface calls the name of a picture.
+        source_name=body.source_name or body.location or "",
         words=Words(
-            title=wire.text(params, "title", max_bytes=MAX_TITLE_BYTES),
-            tags=wire.tags(params),
-            text=wire.text(params, "text"),
-            source_url=wire.text(params, "source_url", max_bytes=2048),
-            fields=wire.fields(params),
+            title=body.title or "",
+            tags=tuple(body.tags or ()),
+            text=body.text or "",
+            source_url=body.source_url or "",
+            fields=body.fields or {},
+            created_at_s=seconds_of(body.created_at) if body.created_at else None,
         ),
-        on_duplicate=cast(OnDuplicate, wire.one_of(params, "on_duplicate", ("merge", "skip", "replace"))),
+        on_duplicate=body.on_duplicate or "merge",
     )
-    body = {"ok": True, "status": outcome.status, **wire.image_document(outcome.record, collection)}
-    return body, 201 if outcome.status == "created" else 200
+    return {"ok": True, "status": outcome.status, **answers.image_document(outcome.record, collection)}
+
+
+def _picture(body: InsertRequest) -> bytes:
+    if body.image is not None and body.image_url:
+        raise InvalidParameter("image_url", "and image exclude each other: give exactly one picture")
+    if body.image is not None:
+        return body.image
+    if not body.image_url:
+        raise InvalidParameter("image", "is missing: give exactly one picture, as image or image_url")
+    return services().fetcher.fetch(body.image_url)
