@@ -55,29 +55,37 @@ def by_text(hits: Iterable[SearchHit]) -> list[Found]:
 def fuse(
     by_image: Sequence[SearchHit],
     by_text: Sequence[SearchHit],
-    cosines: Mapping[str, float],
     weights: Weights,
     *,
+    cosines: Mapping[str, float],
+    bm25: Mapping[str, float],
     cut_off: float | None = None,
 ) -> list[Found]:
     """What one of two searches found or both, best first, ties by id.
 
-    `cosines` are those of pictures that only the words found. A cosine counts as it is, those below 0 as 0; BM25, which
-    has no upper end, counts as a part of the query's best. The fused score is their weighted mean, from 0 to 1. Where
-    the words found a picture, it counts as found by the picture too only from `cut_off` on.
+    `cosines` are those of pictures that only the words found, `bm25` those of words that only the picture found. A
+    cosine counts as it is, those below 0 as 0; BM25, which has no upper end, counts as a part of the query's best. The
+    fused score is their weighted mean, from 0 to 1; what comes to 0 is not found. Where the words found a picture, it
+    counts as found by the picture too only from `cut_off` on.
     """
-    image_scores = {hit.record.image_id: hit.score for hit in by_image}
-    text_scores = {hit.record.image_id: hit.score for hit in by_text}
+    image_scores = {**cosines, **{hit.record.image_id: hit.score for hit in by_image}}
+    text_scores = {**bm25, **{hit.record.image_id: hit.score for hit in by_text}}
     best = max(text_scores.values(), default=0.0)
-    total = weights.image + weights.text
+    seen = {hit.record.image_id for hit in by_image}
     found = []
     for image_id, record in {hit.record.image_id: hit.record for hit in (*by_text, *by_image)}.items():
-        cosine = image_scores.get(image_id, cosines.get(image_id))
-        bm25 = text_scores.get(image_id)
-        normalised = weights.image * max(cosine or 0.0, 0.0) + weights.text * ((bm25 or 0.0) / best if best else 0.0)
-        seen = image_id in image_scores and (bm25 is None or cut_off is None or image_scores[image_id] >= cut_off)
-        found.append(Found(record, normalised / total, cosine, bm25, by_image=seen, by_text=bm25 is not None))
+        cosine, words = image_scores.get(image_id), text_scores.get(image_id)
+        near = image_id in seen and (words is None or cut_off is None or image_scores[image_id] >= cut_off)
+        score = fused_score(cosine or 0.0, words or 0.0, best, weights)
+        if score > 0:
+            found.append(Found(record, score, cosine, words, by_image=near, by_text=words is not None))
     return in_order(found)
+
+
+def fused_score(cosine: float, bm25: float, best_bm25: float, weights: Weights) -> float:
+    """The weighted mean of both scores, normalised to 0 to 1; grows with each of them."""
+    words = bm25 / best_bm25 if best_bm25 > 0 else 0.0
+    return (weights.image * max(cosine, 0.0) + weights.text * words) / (weights.image + weights.text)
 
 
 def in_order(found: Iterable[Found], *, details_first: bool = False) -> list[Found]:

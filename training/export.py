@@ -53,12 +53,15 @@ def build(student: Student, edge_px: int) -> onnx.ModelProto:
     """The student as an ONNX model, its batch normalisation folded into the convolutions."""
     graph = _Graph()
     x = graph.add("Relu", graph.convolution("image", student.stem))
-    for block in student.blocks:
+    before = x
+    for position, block in enumerate(student.blocks):
         assert isinstance(block, Block)
         x = graph.block(x, block)
-    pooled = graph.add("Flatten", graph.add("GlobalAveragePool", x), axis=1)
+        if position == student.stage_before:
+            before = x
+    pooled = graph.mean(x)
     if student.finished:
-        pooled = graph.add("Sqrt", pooled)
+        pooled = graph.add("Sqrt", graph.add("Concat", graph.mean(before), pooled, axis=1))
     head = [graph.tensor(student.head.weight), graph.tensor(student.head.bias)]
     vector = graph.add("Gemm", pooled, *head, transB=1)
     length = graph.add("Max", graph.add("ReduceL2", vector, axes=[1], keepdims=1), graph.tensor(_TINY))
@@ -103,6 +106,10 @@ class _Graph:
         self.tensors.append(numpy_helper.from_array(array.astype(np.float16), name))
         self.casts.append(helper.make_node("Cast", [name], [f"{name}_float32"], to=TensorProto.FLOAT))
         return f"{name}_float32"
+
+    def mean(self, x: str) -> str:
+        """(n, channels) means over the picture."""
+        return self.add("Flatten", self.add("GlobalAveragePool", x), axis=1)
 
     def convolution(self, x: str, pair: ConvNorm) -> str:
         """A convolution with its batch normalisation multiplied in."""

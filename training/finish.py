@@ -2,7 +2,8 @@
 
 A student's own head imitates the teacher's axes. For finding neighbours another map of the same features is better:
 square roots, which keep a few strong channels from outweighing all others (the Hellinger kernel of "RootSIFT",
-Arandjelovic & Zisserman 2012), then a PCA whitened with shrinkage (Jegou & Chum 2012). It needs pictures, no labels.
+Arandjelovic & Zisserman 2012), of the last two stages, then a PCA whitened with shrinkage (Jegou & Chum 2012). It needs
+pictures, no labels.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from training.targets import Targets
 
 DAMPING = 0.6
 """Of the whitening, see `targets.Targets`; chosen between 0.5 (mAP) and 0.75 (precision@1, copies)."""
+BEFORE = 0.6
+"""How much the last stage but one counts beside the last: parts and textures beside kinds of things."""
 PICTURES = 10_000
 _BATCH = 64
 
@@ -35,8 +38,11 @@ def finish(student: Student, material: Material, spec: ModelSpec, *, seed: int =
     dim = student.shape.dim
     if len(roots) < 10 * dim:
         raise TrainingError(f"{len(roots)} pictures to fit the last matrix on; at least {10 * dim} are needed")
-    fitted = Targets(roots, dim, DAMPING)
-    student.finish(torch.from_numpy(fitted.matrix.T.copy()), torch.from_numpy(-fitted.mean @ fitted.matrix))
+    scale = np.ones(roots.shape[1], np.float32)
+    scale[: student.shape.widths[-2]] = BEFORE
+    fitted = Targets(roots * scale, dim, DAMPING)
+    weight = (fitted.matrix.T * scale).astype(np.float32)
+    student.finish(torch.from_numpy(weight), torch.from_numpy(-fitted.mean @ fitted.matrix))
     return student
 
 
@@ -54,4 +60,4 @@ def _prepared(material: Material, spec: ModelSpec, seed: int) -> Iterator[FloatA
 def _roots(student: Student, batches: Iterator[FloatArray]) -> Iterator[FloatArray]:
     for batch in batches:
         with torch.inference_mode():
-            yield torch.sqrt(student.features(torch.from_numpy(batch))).numpy()
+            yield student.roots(torch.from_numpy(batch)).numpy()

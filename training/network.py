@@ -79,22 +79,35 @@ class Student(nn.Module):
         self.blocks = nn.Sequential(*blocks)
         self.head = nn.Linear(inputs, shape.dim)
         self.finished = False
-        """Whether the head was fitted on the features' square roots (see `finish`)."""
+        """Whether the head was fitted on square roots of the last two stages (see `finish`)."""
 
-    def features(self, x: Tensor) -> Tensor:
-        """(n, last width) means of the last activations, none below 0."""
-        pooled: Tensor = self.blocks(nn.functional.relu(self.stem(x))).mean(dim=(2, 3))
-        return pooled
+    @property
+    def stage_before(self) -> int:
+        """Position of the block that ends the last stage but one."""
+        return sum(self.shape.depths[:-1]) - 1
+
+    def features(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(n, last width but one), (n, last width): means of the activations at the ends of stages, none below 0."""
+        x = nn.functional.relu(self.stem(x))
+        before = x
+        for position, block in enumerate(self.blocks):
+            x = block(x)
+            if position == self.stage_before:
+                before = x
+        return before.mean(dim=(2, 3)), x.mean(dim=(2, 3))
+
+    def roots(self, x: Tensor) -> Tensor:
+        """(n, the last two widths) square roots of both."""
+        return torch.sqrt(torch.cat(self.features(x), dim=1))
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, dim) float32, unit length."""
-        pooled = self.features(x)
-        if self.finished:
-            pooled = torch.sqrt(pooled)
+        pooled = self.roots(x) if self.finished else self.features(x)[1]
         return nn.functional.normalize(self.head(pooled).float(), dim=1)
 
     def finish(self, weight: Tensor, bias: Tensor) -> None:
-        """Take a head that was fitted on square roots."""
+        """Take a head (dim, the last two widths), (dim,) that was fitted on `roots`."""
+        self.head = nn.Linear(weight.shape[1], weight.shape[0])
         with torch.no_grad():
             self.head.weight.copy_(weight)
             self.head.bias.copy_(bias)

@@ -246,8 +246,9 @@ def load_student(out: Path) -> Student:
     kept = torch.load(path, map_location="cpu", weights_only=True)
     shape = json.loads(kept["plan"])["shape"]
     student = Student(Shape(**{**shape, "widths": tuple(shape["widths"]), "depths": tuple(shape["depths"])}))
+    if path == finished:
+        student.finish(kept["average"]["head.weight"], kept["average"]["head.bias"])
     student.load_state_dict(kept["average"])
-    student.finished = path == finished
     return student.eval()
 
 

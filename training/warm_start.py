@@ -30,7 +30,10 @@ def warm_start(student: Student, path: Path, pictures: Tensor) -> None:
         raise TrainingError(f"{path.name} is no ONNX file") from error
     pairs = list(_pairs(student))
     wanted = [shape for pair in pairs for shape in (pair[0].shape, (pair[0].shape[0],))]
-    wanted += [tuple(student.head.weight.shape), tuple(student.head.bias.shape)]
+    # A finished head maps to axes of its own; the student learns the teacher's again from the first step on.
+    finished = any(node.op_type == "Sqrt" for node in graph.node)
+    shape = student.shape
+    wanted += [(shape.dim, sum(shape.widths[-2:]) if finished else shape.widths[-1]), (shape.dim,)]
     # After them comes the constant that keeps the length from being 0.
     if [tuple(t.shape) for t in tensors[:-1]] != wanted:
         raise TrainingError(f"{path.name} holds a network of another shape than the recipe's")
@@ -39,8 +42,7 @@ def warm_start(student: Student, path: Path, pictures: Tensor) -> None:
         for pair, weight, bias in zip(pairs, tensors[0::2], tensors[1::2], strict=False):
             pair[0].weight.copy_(weight.reshape(pair[0].weight.shape))
             biases[pair] = bias
-        # A finished head maps to axes of its own; the student learns the teacher's again from the first step on.
-        if not any(node.op_type == "Sqrt" for node in graph.node):
+        if not finished:
             student.head.weight.copy_(tensors[-3])
             student.head.bias.copy_(tensors[-2])
     hooks = [pair[1].register_forward_pre_hook(_unfold(biases[pair])) for pair in pairs]

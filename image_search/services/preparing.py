@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL.Image import Image
 
 from image_search.errors import ImageTooLarge, InvalidImage, UnsupportedFormat
-from image_search.fingerprint import content_hash, is_low_detail, perceptual_hash
+from image_search.fingerprint import content_hash, is_low_detail, perceptual_hash, query_hashes
 from image_search.imaging import SNIFF_BYTES, DecodedImage, decode, encode_jpeg, sniff_content_type, thumbnail
 from image_search.metadata.embedded import embedded_words
 from image_search.metadata.words import NO_WORDS, Words, unite
@@ -61,9 +61,13 @@ class Preparer:
         """
         return decode(data, max_pixels=self.max_pixels, shortest_px=max(shortest_px, self.thumbnail_px // 2))
 
-    def fingerprint(self, image: Image) -> tuple[int, bool]:
-        """The perceptual hash of a decoded picture and whether it is nearly uniform, as they are stored."""
-        return _fingerprint(thumbnail(image, self.thumbnail_px))
+    def fingerprint(self, image: Image) -> tuple[tuple[int, ...], bool]:
+        """Hashes of a decoded query picture to compare stored ones with, and whether it is nearly uniform.
+
+        The first hash is the one that `prepare` finds.
+        """
+        tiny = _tiny(thumbnail(image, self.thumbnail_px))
+        return query_hashes(tiny), is_low_detail(tiny)
 
     def prepare(
         self,
@@ -86,7 +90,7 @@ class Preparer:
             words = unite(words, embedded_words(data))
         small = thumbnail(decoded.image, self.thumbnail_px)
         image_id = image_id or content_hash(data)
-        phash, low_detail = _fingerprint(small)
+        tiny = _tiny(small)
         record = ImageRecord(
             image_id=image_id,
             object_key=original_key(image_id),
@@ -97,17 +101,16 @@ class Preparer:
             text=words.text,
             fields=words.fields,
             source_url=words.source_url,
-            phash=phash,
-            low_detail=low_detail,
+            phash=perceptual_hash(tiny),
+            low_detail=is_low_detail(tiny),
             created_at_s=int(time.time()) if words.created_at_s is None else words.created_at_s,
         )
         return PreparedImage(record, decoded.image, encode_jpeg(small), decoded.content_type, words.cut)
 
 
-def _fingerprint(small: Image) -> tuple[int, bool]:
+def _tiny(small: Image) -> Image:
     # A hash of 32 x 32 frequencies and a contrast need no more pixels, and no colours.
-    tiny = small.convert("L").reduce(max(1, min(small.size) // 64))
-    return perceptual_hash(tiny), is_low_detail(tiny)
+    return small.convert("L").reduce(max(1, min(small.size) // 64))
 
 
 def _read_picture_file(path: Path) -> bytes:

@@ -46,7 +46,8 @@ class QueryVector:
     projection_id: str
     image_id: str
     """SHA-256 of the query picture's bytes; "" of a region."""
-    phash: int
+    phashes: tuple[int, ...]
+    """Perceptual hashes to compare stored ones with, see `fingerprint.query_hashes`; of a stored picture its own."""
     low_detail: bool
 
 
@@ -166,12 +167,12 @@ class QueryReader:
                 if min(right - left, bottom - top) < MIN_EDGE_PX:
                     raise InvalidParameter("crop", f"is smaller than {MIN_EDGE_PX} x {MIN_EDGE_PX} pixels")
                 image = image.crop((left, top, right, bottom))
-            phash, low_detail = self._preparer.fingerprint(image)
+            phashes, low_detail = self._preparer.fingerprint(image)
         with _timed(timing, "embed"):
             vector = embedder.embed([image])[0]
         image_id = content_hash(data) if crop is None else ""
         spec = opened.spec
-        known = QueryVector(vector, spec.model_id, spec.projection_id, image_id, phash, low_detail)
+        known = QueryVector(vector, spec.model_id, spec.projection_id, image_id, phashes, low_detail)
         return known, decoded.size_px
 
     def _stored(self, opened: OpenCollection, image_id: str) -> tuple[QueryVector, tuple[int, int]]:
@@ -181,7 +182,7 @@ class QueryReader:
             raise _missing(opened, image_id)
         spec = opened.spec
         known = QueryVector(
-            vectors[image_id], spec.model_id, spec.projection_id, image_id, record.phash, record.low_detail
+            vectors[image_id], spec.model_id, spec.projection_id, image_id, (record.phash,), record.low_detail
         )
         return known, record.size_px
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from image_search.filters import And, Condition, Filter, Not
 from image_search.interfaces import FloatArray, VectorStore
-from image_search.judging import Thresholds, is_near_duplicate, phash_distance
+from image_search.judging import Thresholds, closest_distance, is_near_duplicate, phash_distance
 from image_search.ranking import (
     MAX_WINDOW,
     Found,
@@ -18,14 +18,15 @@ from image_search.ranking import (
     collapse,
     cut_page,
     fuse,
+    fused_score,
     in_order,
 )
 from image_search.services.collections import OpenCollection
 from image_search.services.query import Query, QueryVector, Resolved
 from image_search.types import ImageRecord, SearchHit, SearchParams
 
-FUSION_WINDOW = 1000
-"""Pictures that each of two fused searches brings; what neither brings so early is on no page."""
+FUSION_WINDOW = 64
+"""Hits that each of two fused searches brings at first."""
 SLACK = 16
 """Further hits that are asked for, so that a few nearly uniform ones can step back behind them."""
 SAME_PIXELS = 0.9999
@@ -69,7 +70,7 @@ class Retrieval:
         if self._asked.vector is None:
             return self._grown(self._words)
         if self._asked.text:
-            return cut_page(self._collapsed(self._both()), self._params.top_k, self._params.offset)
+            return self._grown(self._both)
         if self._query.collapse != "none":
             return self._grown(self._pictures)
         return self._picture_page()
@@ -116,34 +117,54 @@ class Retrieval:
             n = min(2 * n, MAX_WINDOW)
 
     def _pictures(self, n: int) -> list[Found]:
-        """The first n by the picture; nearly uniform ones after all others."""
-        if not self._details_first:
-            return by_image(self._by_picture(n, self._where))
-        hits = self._by_picture(n + SLACK, self._where)
-        detailed = [hit for hit in hits if not hit.record.low_detail]
-        if len(hits) >= min(n + SLACK, MAX_WINDOW) and len(detailed) < n:
-            detailed = self._by_picture(n, _and(self._where, _DETAILED))
-            hits = [*detailed, *self._by_picture(n, _and(self._where, _UNIFORM))]
-        elif len(detailed) >= n:
-            hits = detailed
-        return in_order(by_image(hits), details_first=True)[:n]
+        return self._details_then_rest(lambda n, where: by_image(self._by_picture(n, where)), n)
 
     def _words(self, n: int) -> list[Found]:
-        return by_text(self._by_words(n))
+        return by_text(self._by_words(n, self._where))
 
-    def _both(self) -> list[Found]:
-        """Two searches side by side, fused."""
-        words = self._beside.submit(self._by_words, FUSION_WINDOW)
-        pictures = self._by_picture(FUSION_WINDOW, self._where)
-        texts = words.result()
-        seen = {hit.record.image_id for hit in pictures}
-        only_words = [hit.record.image_id for hit in texts if hit.record.image_id not in seen]
-        cosines = self._cosines(only_words, self._asked.vector[0] if self._asked.vector is not None else None)
-        found = fuse(pictures, texts, cosines, self._query.weights, cut_off=self.cut_off)
-        floor = self._params.min_score
-        if floor is not None:
-            found = [hit for hit in found if hit.image_score is not None and hit.image_score >= floor]
-        return in_order(found, details_first=self._details_first)
+    def _both(self, n: int) -> list[Found]:
+        return self._details_then_rest(self._fused, n)
+
+    def _details_then_rest(self, first: Callable[[int, Filter | None], list[Found]], n: int) -> list[Found]:
+        """The first n of what `first(n, where)` ranks by score alone; nearly uniform ones after all others."""
+        if not self._details_first:
+            return first(n, self._where)
+        more = min(n + SLACK, MAX_WINDOW)
+        found = first(more, self._where)
+        detailed = [hit for hit in found if not hit.record.low_detail]
+        if len(found) < more:
+            return in_order(found, details_first=True)[:n]
+        if len(detailed) >= n:
+            return detailed[:n]
+        detailed = first(n, _and(self._where, _DETAILED))
+        rest = first(n - len(detailed), _and(self._where, _UNIFORM)) if len(detailed) < n else []
+        return [*detailed, *rest]
+
+    def _fused(self, n: int, where: Filter | None) -> list[Found]:
+        """The n best of both searches, exactly: Fagin's threshold algorithm (Fagin, Lotem & Naor 2001).
+
+        Both bring their best, side by side; what only one of them brought is looked up for the other. No picture that
+        neither brought can have more than the two last scores come to: what is above that is final.
+        """
+        weights, floor = self._query.weights, self._params.min_score
+        window = max(FUSION_WINDOW, 2 * n)
+        while True:
+            window = min(window, MAX_WINDOW)
+            words = self._beside.submit(self._by_words, window, where)
+            pictures = self._by_picture(window, where)
+            texts = words.result()
+            cosines = self._cosines(_only(texts, pictures), self._asked.vector)
+            bm25 = self._bm25(_only(pictures, texts), where) if len(texts) == window else {}
+            found = fuse(pictures, texts, weights, cosines=cosines, bm25=bm25, cut_off=self.cut_off)
+            if floor is not None:
+                found = [hit for hit in found if hit.image_score is not None and hit.image_score >= floor]
+            if len(pictures) < window or window == MAX_WINDOW:
+                return found[:n]
+            last_words = texts[-1].score if len(texts) == window else 0.0
+            bound = fused_score(pictures[-1].score, last_words, texts[0].score if texts else 0.0, weights)
+            if len(found) >= n and found[n - 1].score > bound:
+                return found[:n]
+            window *= 4
 
     def _collapsed(self, found: list[Found]) -> list[Found]:
         kind = self._query.collapse
@@ -159,7 +180,8 @@ class Retrieval:
             cosine = float(vectors[one.image_id] @ vectors[other.image_id])
             if kind == "identical":
                 return distance == 0 and cosine >= SAME_PIXELS
-            return is_near_duplicate(distance, cosine, self._thresholds)
+            low_detail = one.low_detail or other.low_detail
+            return is_near_duplicate(distance, cosine, self._thresholds, low_detail=low_detail)
 
         return collapse(found, alike)
 
@@ -169,16 +191,23 @@ class Retrieval:
         params = replace(self._params, offset=offset, top_k=min(top_k, MAX_WINDOW - offset))
         return self._store.search(self._opened.physical, self._asked.vector, params, where)[0]
 
-    def _by_words(self, top_k: int) -> list[SearchHit]:
+    def _by_words(self, top_k: int, where: Filter | None) -> list[SearchHit]:
         params = SearchParams(top_k=min(top_k, MAX_WINDOW))
-        return self._store.search_text(self._opened.physical, self._asked.text, params, self._where)
+        return self._store.search_text(self._opened.physical, self._asked.text, params, where)
+
+    def _bm25(self, image_ids: Sequence[str], where: Filter | None) -> dict[str, float]:
+        """BM25 of those pictures that have one of the words."""
+        if not image_ids:
+            return {}
+        these = _and(where, Condition("id", "in", tuple(image_ids)))
+        return {hit.record.image_id: hit.score for hit in self._by_words(len(image_ids), these)}
 
     def _cosines(self, image_ids: Sequence[str], vector: FloatArray | None) -> dict[str, float]:
-        """Cosines of stored pictures to a (dim,) vector."""
+        """Cosines of stored pictures to a (dim,) or (1, dim) vector."""
         if vector is None or not image_ids:
             return {}
         found = self._store.get_embeddings(self._opened.physical, image_ids)
-        return {image_id: min(1.0, max(-1.0, float(row @ vector))) for image_id, row in found.items()}
+        return {image_id: min(1.0, max(-1.0, float(row @ vector.ravel()))) for image_id, row in found.items()}
 
 
 def match_kind(
@@ -187,12 +216,18 @@ def match_kind(
     """What a stored picture is to a query picture: the same bytes, the same picture in other bytes, or alike."""
     if picture.image_id == record.image_id:
         return "identical"
-    if cosine is None or picture.low_detail or record.low_detail:
-        # A perceptual hash of next to nothing is noise.
+    if cosine is None:
         return "similar"
-    near = is_near_duplicate(phash_distance(picture.phash, record.phash), cosine, thresholds)
+    distance = closest_distance(picture.phashes, record.phash)
+    near = is_near_duplicate(distance, cosine, thresholds, low_detail=picture.low_detail or record.low_detail)
     return "near_duplicate" if near else "similar"
 
 
 def _and(where: Filter | None, more: Filter) -> Filter:
     return more if where is None else And((where, more))
+
+
+def _only(hits: Sequence[SearchHit], others: Sequence[SearchHit]) -> list[str]:
+    """Ids of hits that are not among the others."""
+    there = {hit.record.image_id for hit in others}
+    return [hit.record.image_id for hit in hits if hit.record.image_id not in there]

@@ -107,7 +107,10 @@ class Trash:
         self._collections, self._images, self._raw = collections, images, raw
 
     def take(self, collection: str, image_ids: Sequence[str]) -> int:
-        """Move rows into the trash, absent ones are fine; returns how many were there."""
+        """Move rows into the trash, absent ones are fine; returns how many were there.
+
+        What is kept of an earlier deletion of the same picture is replaced: a restore brings it as it was last.
+        """
         store = self._collections.store
         taken: set[str] = set()
 

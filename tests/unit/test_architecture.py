@@ -25,6 +25,7 @@ PURE = (
     "filters",
     "ranking",
     "judging",
+    "thresholds",
     "fingerprint",
     "evaluation",
     "records",

@@ -73,10 +73,38 @@ def test_odd_shapes_are_measured_too(size: tuple[int, int]) -> None:
     assert 0 <= perceptual_hash(Image.new("RGB", size, (9, 9, 9))) < 2**64
 
 
+def _fade(shape: str) -> np.ndarray:
+    """(240, 320) luminance that changes smoothly from edge to edge."""
+    y, x = np.mgrid[-1:1:240j, -1:1:320j]
+    surfaces = {
+        "fog, darker below": 180 - 25 * y,
+        "evening sky": 120 - 70 * y + 20 * x,
+        "grey card, dark corners": 150 - 30 * (x * x + y * y),
+    }
+    return surfaces[shape]
+
+
+@pytest.mark.parametrize("noise", [0, 8])
+@pytest.mark.parametrize("shape", ["fog, darker below", "evening sky", "grey card, dark corners"])
+def test_what_only_fades_is_low_detail(shape: str, noise: int) -> None:
+    grey = _fade(shape) + np.random.default_rng(5).normal(0, noise, (240, 320))
+    image = Image.fromarray(grey.clip(0, 255).astype(np.uint8)).convert("RGB")
+    assert np.asarray(image, float).std() > 2 * LOW_DETAIL_STD
+    assert is_low_detail(decode(jpeg(image, quality=60), max_pixels=10**6).image)
+
+
+def test_clouds_of_fog_are_low_detail_and_a_tree_in_it_is_not() -> None:
+    clouds = Image.fromarray(np.random.default_rng(6).normal(200, 3, (6, 8)).clip(0, 255).astype(np.uint8))
+    fog = clouds.resize((320, 240), Image.Resampling.BICUBIC).convert("RGB")
+    assert is_low_detail(fog)
+    ImageDraw.Draw(fog).rectangle((150, 60, 166, 220), fill=(90, 90, 90))
+    assert not is_low_detail(fog)
+
+
 @pytest.mark.parametrize(("step", "low"), [(LOW_DETAIL_STD - 0.6, True), (LOW_DETAIL_STD + 0.6, False)])
 def test_the_limit_is_a_standard_deviation_of_luminance(step: float, low: bool) -> None:
-    """Two halves that differ by 2 s have the standard deviation s."""
-    image = Image.new("RGB", (320, 320), (100, 100, 100))
-    level = 100 + round(2 * step)
-    ImageDraw.Draw(image).rectangle((160, 0, 320, 320), fill=(level, level, level))
+    """Tiles of two levels that differ by 2 s have the standard deviation s, and no smooth part."""
+    darker = 100
+    tiles = np.indices((8, 8)).sum(axis=0) % 2 * round(2 * step) + darker
+    image = Image.fromarray(tiles.astype(np.uint8)).resize((320, 320), Image.Resampling.NEAREST).convert("RGB")
     assert is_low_detail(image) is low
