@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, TypedDict
 from urllib.parse import quote
 
 from image_search.client.errors import InvalidRequest
-from image_search.client.http import Form
+from image_search.client.http import Form, json_text
 from image_search.client.pictures import Picture, picture_bytes, picture_name
 from image_search.types import JsonScalar
 
@@ -154,7 +153,7 @@ def next_page(options: Mapping[str, Any], query_id: str | None, offset: int) -> 
 
 def filter_text(where: Mapping[str, Any] | None) -> str | None:
     """A filter as the query string has it."""
-    return None if where is None else json.dumps(where, allow_nan=False)
+    return None if where is None else json_text(where)
 
 
 def given(options: Mapping[str, Any], without: str = "") -> dict[str, Any]:

@@ -180,6 +180,11 @@ def waiting_s(error: ApiError | Unreachable, done: int) -> float:
     return FIRST_WAIT_S * 2.0**done if asked is None else asked
 
 
+def json_text(value: Mapping[str, Any]) -> str:
+    """As JSON, with times of RFC 3339. Raises InvalidRequest, and TypeError or ValueError as `json` does."""
+    return json.dumps(value, allow_nan=False, default=_plain)
+
+
 def check_key(key: str) -> str:
     """The key without the line end that a file has. Raises InvalidRequest, without showing it."""
     found = key.strip()
@@ -213,14 +218,10 @@ def _encoded(body: Mapping[str, Any] | Form | None) -> dict[str, Any]:
     if body is None:
         return {}
     if not isinstance(body, Form):
-        return {"content": _json_bytes(body), "headers": {"Content-Type": "application/json"}}
+        return {"content": json_text(body).encode(), "headers": {"Content-Type": "application/json"}}
     # The service calls a picture by its upload's name without folders where nothing else names it: this leaves "".
     pictures = [("image", ("/", data, "application/octet-stream")) for data in body.pictures]
-    return {"files": [*pictures, ("params", (None, _json_bytes(body.params), "application/json"))]}
-
-
-def _json_bytes(value: Mapping[str, Any]) -> bytes:
-    return json.dumps(value, allow_nan=False, default=_plain).encode()
+    return {"files": [*pictures, ("params", (None, json_text(body.params).encode(), "application/json"))]}
 
 
 def _plain(value: object) -> object:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import datetime
 from functools import cache
 from types import NoneType, UnionType
@@ -33,11 +33,10 @@ def read(cls: type[A], raw: object) -> A:
     values = {}
     # mypy takes a class for none that can be hashed.
     of: Any = cls
-    for name, (hint, optional) in _members(of).items():
-        if name in raw:
-            values[name] = _value(hint, raw[name], name)
-        elif not optional:
+    for name, hint in _members(of).items():
+        if name not in raw:
             raise UnexpectedAnswer(f"an answer lacks {name!r}, which {cls.__name__} has: is the service an older one?")
+        values[name] = _value(hint, raw[name], name)
     return cls(raw=raw, **values)
 
 
@@ -50,10 +49,10 @@ def read_list(cls: type[A], raw: Mapping[str, Any], name: str) -> list[A]:
 
 
 @cache
-def _members(cls: type[Answer]) -> Mapping[str, tuple[Any, bool]]:
-    """name -> (type, whether it may be missing), without `raw`."""
+def _members(cls: type[Answer]) -> Mapping[str, Any]:
+    """name -> type, without `raw`."""
     hints = get_type_hints(cls)
-    return {one.name: (hints[one.name], one.default is not MISSING) for one in fields(cls) if one.name != "raw"}
+    return {one.name: hints[one.name] for one in fields(cls) if one.name != "raw"}
 
 
 def _value(hint: Any, value: Any, name: str) -> Any:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -38,6 +39,7 @@ from image_search.client import (
 )
 from image_search.client.errors import FieldError
 from image_search.fingerprint import content_hash
+from image_search.types import Failure
 from image_search.wiring import Services
 from tests.api.helpers import ADMIN_KEY, NEW, RED
 from tests.support import draw, jpeg
@@ -178,6 +180,18 @@ def test_all_pages_of_a_region_and_from_an_offset_on(admin_client: Client) -> No
     assert list(admin_client.search_all(RED, crop={"left": 0.25}, top_k=6, offset=2)) == list(whole[2:])
 
 
+def test_all_pages_of_words_and_of_a_stored_picture(admin_client: Client, wire: Recorded, red_id: str) -> None:
+    for image in admin_client.images(filter={"source_name": {"starts_with": "red/"}}):
+        admin_client.update(image.id, title="a red one")
+    assert len({hit.id for hit in admin_client.search_all(text="red", top_k=2)}) == 5
+    wire.requests.clear()
+    assert len(list(admin_client.search_all(image_id=red_id, top_k=8))) == 15
+    assert [sorted(json.loads(request.content)) for request in wire.requests] == [
+        ["image_id", "top_k"],
+        ["offset", "query_id", "top_k"],
+    ]
+
+
 def test_all_pages_end_where_the_service_ranks_no_more(
     admin_client: Client, wire: Recorded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -224,6 +238,9 @@ def test_insert_and_what_is_stored(admin_client: Client, tmp_path: Path) -> None
     assert Image.open(io.BytesIO(admin_client.thumbnail(stored.id))).format == "JPEG"
     with pytest.raises(InvalidRequest, match="time zone"):
         admin_client.insert(NEW, created_at=datetime(2020, 1, 1))
+    with pytest.raises(TypeError, match="bytes"):
+        admin_client.insert(NEW, fields={"x": b"y"})  # type: ignore[dict-item]
+    assert admin_client.update(stored.id, fields=MappingProxyType({"a": 1})).fields == {"year": 2020, "a": 1}
 
 
 @pytest.mark.parametrize(
@@ -314,6 +331,7 @@ def test_all_pictures_page_by_page(admin_client: Client, wire: Recorded) -> None
     assert len(ids) == 15
     some = list(admin_client.images(filter={"source_name": {"starts_with": "red/"}}))
     assert sorted(image.source_name for image in some) == [f"red/red_{number}.jpg" for number in range(5)]
+    assert list(admin_client.images(filter={"created_at": {"lt": datetime(2000, 1, 1, tzinfo=UTC)}})) == []
     assert {image.id for image in admin_client.random(20)} == set(ids)
     assert len(admin_client.random()) == 1
 
@@ -387,6 +405,18 @@ def test_a_job_that_nobody_works_on_is_cancelled(admin_client: Client) -> None:
     with pytest.raises(JobFailed, match="cancelled") as caught:
         admin_client.wait_for_job(started.id)
     assert caught.value.job.id == started.id
+
+
+def test_what_a_job_could_not_do_is_told_and_tried_again(admin_client: Client, stocked: Services) -> None:
+    job = admin_client.start_indexing()
+    stocked.jobs.add_failures(job.id, [Failure(f"写真/{number}.jpg", "is broken") for number in range(5)])
+    stocked.jobs.finish(job.id, "failed", "too much was broken")
+    with pytest.raises(JobFailed, match="too much was broken"):
+        admin_client.wait_for_job(job.id)
+    found = list(admin_client.job_failures(job.id, page_size=2))
+    assert [(one.number, one.item) for one in found] == [(n, f"写真/{n - 1}.jpg") for n in range(1, 6)]
+    again = admin_client.retry_job(job.id)
+    assert (again.state, again.kind, again.id != job.id) == ("queued", job.kind, True)
 
 
 def test_jobs_page_by_page(admin_client: Client, stocked: Services) -> None:

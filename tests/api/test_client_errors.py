@@ -229,6 +229,14 @@ def test_what_an_answer_lacks_is_named(make: Make, document: dict[str, Any], wha
         make(ADMIN_KEY, httpx.Response(200, json=document)).random()
 
 
+def test_a_time_that_is_none_and_a_batch_that_lost_an_item(make: Make) -> None:
+    document = dict(next(make().images()).raw)
+    with pytest.raises(UnexpectedAnswer, match="yesterday"):
+        make(ADMIN_KEY, httpx.Response(200, json={**document, "created_at": "yesterday"})).image(document["id"])
+    with pytest.raises(UnexpectedAnswer, match="batch of 2"):
+        make(ADMIN_KEY, httpx.Response(200, json={"results": [document]})).search_batch([{"text": "a"}, {"text": "b"}])
+
+
 def test_a_problem_with_other_types_than_promised_is_still_one() -> None:
     error = error_of(422, {"code": 7, "detail": None, "errors": [3, {"field": "x"}], "request_id": []})
     assert (error.code, error.detail, error.errors[0].field, error.request_id) == ("", "Unprocessable Entity", "x", "")
@@ -301,8 +309,9 @@ def test_the_time_that_the_service_asks_for_is_waited(make: Make) -> None:
     client, begun_s = make(ADMIN_KEY, busy(503, "1")), time.monotonic()
     client.status()
     assert 1 <= time.monotonic() - begun_s < 10
-    soon = format_datetime(datetime.now(UTC) - timedelta(seconds=3), usegmt=True)
-    make(ADMIN_KEY, busy(503, soon)).status()
+    past = datetime.now(UTC) - timedelta(seconds=3)
+    for after in (format_datetime(past, usegmt=True), format_datetime(past.replace(tzinfo=None))):
+        make(ADMIN_KEY, busy(503, after)).status()
 
 
 @pytest.mark.parametrize("after", ["31", "86400", "9" * 400, "Fri, 01 Jan 2100 00:00:00 GMT"])
