@@ -49,6 +49,8 @@ _DISTANCES = (2, 4, 6, 8, 12)
 _COSINES = (0.70, 0.74, 0.78, 0.82, 0.86, 0.88, *np.round(np.arange(0.90, 0.9901, 0.005), 3), 1.01)
 """Where they may be as well; the last is out of reach: no step."""
 _RANDOM = (256, 128, 64)
+CROPPED, STORED = "crop 5 %", "crop 5 %, stored"
+"""The second: the library holds the edit, and the original is asked for."""
 _NEAR = 0.94
 """Cosine from which on pairs are kept whatever their hashes say."""
 
@@ -79,7 +81,7 @@ class Measured:
     """Of one model and projection: each edit with its original, and what lies near it of the rest."""
 
     true: Mapping[str, NDArray[np.float64]]
-    """kind -> (3, asked): distance, nearest distance, cosine of an edit and its original."""
+    """kind -> (3, asked): distance, nearest distance, cosine of an edit and its original; STORED, the other way."""
     false: NDArray[np.float64]
     """(5, pairs): distance, nearest distance, cosine, place of the one asked for, row of the other; near ones only."""
     first: NDArray[np.float64]
@@ -155,11 +157,14 @@ def _measure(pictures: Pictures, library: Signatures, edits: Mapping[str, Signat
         own = np.bitwise_count(edit.hashes ^ stored[pictures.asked, None]).astype(np.int64)
         cosines = np.einsum("nd,nd->n", edit.vectors, library.vectors[pictures.asked])
         true[kind] = np.stack([own[:, 0], own.min(axis=1), cosines])
+        if kind == CROPPED:
+            back = np.bitwise_count(library.hashes[pictures.asked] ^ edit.hashes[:, :1]).astype(np.int64)
+            true[STORED] = np.stack([back[:, 0], back.min(axis=1), cosines])
         for start in range(0, len(edit), 128):
             places = np.arange(start, min(start + 128, len(edit)))
             cosine = edit.vectors[places] @ library.vectors.T
-            plain, drawn_out = (np.bitwise_count(edit.hashes[places, n][:, None] ^ stored) for n in (0, 1))
-            close = np.minimum(plain, drawn_out)
+            apart = [np.bitwise_count(hashes[:, None] ^ stored) for hashes in edit.hashes[places].T]
+            plain, close = apart[0], np.min(apart, axis=0)
             for place, row in enumerate(pictures.asked[places]):
                 own_rows = [row, *pictures.same.get(int(row), ())]
                 cosine[place, own_rows] = -1
@@ -187,7 +192,7 @@ def _fit(some: Measured, pictures: Pictures, among: NDArray[np.bool_]) -> tuple[
     tried = np.array(list(combinations_with_replacement(range(len(_COSINES)), len(_DISTANCES))))
     steps = np.arange(len(_DISTANCES))
     tried = tried[false[steps, tried].sum(axis=1) <= _CHOSEN_FALSE]
-    least = np.min([true[kind][steps, tried].sum(axis=1) for kind in LIGHT], axis=0)
+    least = np.min([true[kind][steps, tried].sum(axis=1) for kind in (*LIGHT, STORED)], axis=0)
     enough = least >= min(CAUGHT + 0.01, least.max())
     over_all = np.mean([counts[steps, tried[enough]].sum(axis=1) for counts in true.values()], axis=0)
     best = tried[enough][np.argmax(over_all)]
@@ -252,7 +257,7 @@ def _publish_rules(model_id: str, some: Measured, pictures: Pictures, reached: T
 
 def _wanted(what: str) -> float | str:
     wanted = {"false in 1,000,000 pairs": FALSE_PER_MILLION, "edits with a false one in 10": IN_FIRST_TEN}
-    return wanted.get(what, CAUGHT if what in LIGHT else "-")
+    return wanted.get(what, CAUGHT if what in LIGHT or what == STORED else "-")
 
 
 def _draw(some: Measured, pictures: Pictures, rule: Rule, target: Path) -> None:
@@ -282,7 +287,7 @@ def _summary(model_id: str, projection: str, some: Measured, pictures: Pictures,
         "model": model_id,
         "projection": projection,
         "steps": "  ".join(f"{distance}:{least:.3f}" for distance, least in reached.steps),
-        "light edits, least caught": min(row[kind] for kind in LIGHT),
+        "light edits, least caught": min(row[kind] for kind in (*LIGHT, STORED)),
         "heavy": float(np.mean([row[kind] for kind in EDITS if kind not in LIGHT])),
         "false in 1 M": row["false in 1,000,000 pairs"],
         "false in 10": row["edits with a false one in 10"],

@@ -33,7 +33,7 @@ class Signatures:
     vectors: FloatArray
     """(n, dim), unit length, raw: before any projection."""
     hashes: NDArray[np.uint64]
-    """(n, 2): what a record holds, and what a query looks with beside it."""
+    """(n, 3): what a record holds, and what a query looks with beside it."""
     low_detail: NDArray[np.bool_]
     """(n,)"""
 

@@ -54,6 +54,11 @@ def is_near_duplicate(
     return all(taken) if low_detail else any(taken)
 
 
+def most_bits(thresholds: Thresholds | None) -> int:
+    """No pair whose hashes differ in more bits is a near-duplicate."""
+    return max((distance for distance, _ in thresholds.steps), default=0) if thresholds else HASH_ALONE
+
+
 def phash_distance(one: int, other: int) -> int:
     """Bits, 0 to 64, in which two perceptual hashes differ."""
     return (one ^ other).bit_count()

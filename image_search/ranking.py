@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, TypeVar
 
+import numpy as np
+
 from image_search.types import ImageRecord, SearchHit
 
 MatchKind: TypeAlias = Literal["identical", "near_duplicate", "similar"]
@@ -13,6 +15,7 @@ Collapse: TypeAlias = Literal["none", "identical", "near_duplicate"]
 T = TypeVar("T")
 
 MAX_TOP_K = 1000
+SAME_SCORE = 1e-6
 MAX_WINDOW = 16_384
 """offset + top_k at most: what Milvus searches in one call."""
 
@@ -89,21 +92,32 @@ def fused_score(cosine: float, bm25: float, best_bm25: float, weights: Weights) 
 
 
 def in_order(found: Iterable[Found]) -> list[Found]:
-    """Best first, ties by id."""
-    return sorted(found, key=lambda f: (-f.score, f.record.image_id))
+    """Best first, ties by id; what differs by less than `SAME_SCORE` is a tie.
+
+    A cosine that the database computed and one computed here differ in the last digits, and which of them a picture
+    has depends on the page that is asked for.
+    """
+    return sorted(found, key=lambda f: (-round(f.score / SAME_SCORE), f.record.image_id))
 
 
-def collapse(found: Sequence[Found], alike: Callable[[ImageRecord, ImageRecord], bool]) -> list[Found]:
-    """Each picture once: one that is alike to a better one stands behind the first of those, which names it."""
-    shown: list[tuple[Found, list[str]]] = []
-    for candidate in found:
-        for first, hidden in shown:
-            if alike(first.record, candidate.record):
-                hidden.append(candidate.record.image_id)
+def collapse(found: Sequence[Found], most_bits: int, alike: Callable[[ImageRecord, ImageRecord], bool]) -> list[Found]:
+    """Each picture once: one that is alike to a better one stands behind the first of those, which names it.
+
+    `alike` is asked only of pairs whose perceptual hashes differ in at most `most_bits`.
+    """
+    hashes = np.array([hit.record.phash for hit in found], np.uint64)
+    shown: list[int] = []
+    hidden: dict[int, list[str]] = {}
+    for place, candidate in enumerate(found):
+        near = np.bitwise_count(hashes[shown] ^ hashes[place]) <= most_bits
+        for first in np.flatnonzero(near):
+            if alike(found[shown[first]].record, candidate.record):
+                hidden[shown[first]].append(candidate.record.image_id)
                 break
         else:
-            shown.append((candidate, []))
-    return [replace(first, hidden=tuple(hidden)) for first, hidden in shown]
+            shown.append(place)
+            hidden[place] = []
+    return [replace(found[place], hidden=tuple(hidden[place])) for place in shown]
 
 
 def cut_page(found: Sequence[T], top_k: int, offset: int = 0) -> tuple[list[T], bool]:

@@ -87,7 +87,7 @@ class Services:
     @cached_property
     def search(self) -> SearchService:
         """Queries."""
-        return SearchService(self.collections, self.preparer, self.fetcher)
+        return SearchService(self.collections, self.images, self.preparer, self.fetcher)
 
     @cached_property
     def fetcher(self) -> PictureFetcher:

@@ -286,7 +286,7 @@ class Client:
 
     def _hits(self, image: Picture | None, options: Mapping[str, Any]) -> Iterator[Hit]:
         size = options.get("top_k") or 100
-        page: dict[str, Any] = {**options, "top_k": size}
+        page: dict[str, Any] = {**options, "top_k": min(size, MAX_WINDOW - (options.get("offset") or 0))}
         while True:
             found = read(SearchResult, self._http.document("POST", "/search", safe=True, body=body_with(image, page)))
             yield from found.results

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,20 +10,24 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from image_search.errors import ImageNotFound, InvalidParameter
+from image_search.errors import ImageNotFound, ImageStoreError, InvalidInput, InvalidParameter
 from image_search.filters import Filter
 from image_search.fingerprint import content_hash
 from image_search.imaging import MIN_EDGE_PX
-from image_search.interfaces import FloatArray, PictureFetcher, VectorStore
+from image_search.interfaces import FloatArray, ImageStore, PictureFetcher, VectorStore
 from image_search.ranking import Collapse, Weights
 from image_search.services.collections import OpenCollection
 from image_search.services.preparing import Preparer
-from image_search.storage.keys import is_image_id
+from image_search.storage.keys import is_image_id, thumbnail_key
 from image_search.types import ImageRecord
+
+_log = logging.getLogger(__name__)
 
 NEGATIVE_WEIGHT = 0.5
 """How much the mean of the negatives is taken off the query (API.md, section 2)."""
 MAX_NEGATIVES = 100
+MIN_CROP = 0.001
+"""As a fraction: a region of less is no picture even in the largest one that is accepted."""
 MAX_WORDS_BYTES = 65_535
 
 
@@ -114,6 +119,8 @@ def check_query(query: Query) -> None:
         crop = query.crop
         if not (0 <= crop.left < crop.right <= 1 and 0 <= crop.top < crop.bottom <= 1):
             raise InvalidParameter("crop", "must have 0 <= left < right <= 1 and 0 <= top < bottom <= 1")
+        if min(crop.right - crop.left, crop.bottom - crop.top) < MIN_CROP:
+            raise InvalidParameter("crop", f"must be at least {MIN_CROP} of the picture wide and high")
     weights = query.weights
     if not (0 <= weights.image < 1e6 and 0 <= weights.text < 1e6) or weights.image + weights.text <= 0:
         raise InvalidParameter("weights", "must be 0 or more, and not both 0")
@@ -122,8 +129,8 @@ def check_query(query: Query) -> None:
 class QueryReader:
     """Turns queries into vectors."""
 
-    def __init__(self, store: VectorStore, preparer: Preparer, fetcher: PictureFetcher) -> None:
-        self._store, self._preparer, self._fetcher = store, preparer, fetcher
+    def __init__(self, store: VectorStore, images: ImageStore, preparer: Preparer, fetcher: PictureFetcher) -> None:
+        self._store, self._images, self._preparer, self._fetcher = store, images, preparer, fetcher
 
     def read(self, opened: OpenCollection, query: Query) -> Resolved:
         """The query as it is compared with the pictures of a collection.
@@ -181,10 +188,19 @@ class QueryReader:
         if image_id not in vectors:
             raise _missing(opened, image_id)
         spec = opened.spec
-        known = QueryVector(
-            vectors[image_id], spec.model_id, spec.projection_id, image_id, (record.phash,), record.low_detail
-        )
+        phashes = self._stored_hashes(record)
+        known = QueryVector(vectors[image_id], spec.model_id, spec.projection_id, image_id, phashes, record.low_detail)
         return known, record.size_px
+
+    def _stored_hashes(self, record: ImageRecord) -> tuple[int, ...]:
+        """As of a picture that comes as bytes, so that it is judged the same; with its own hash alone a little less
+        is caught, so a thumbnail that is not to be had ends no search."""
+        try:
+            small = self._preparer.decode(self._images.get(thumbnail_key(record.image_id)), 0).image
+        except (ImageNotFound, ImageStoreError, InvalidInput) as error:
+            _log.warning("picture %s is judged by its own hash alone: %s", record.image_id, error)
+            return (record.phash,)
+        return (record.phash, *self._preparer.fingerprint(small)[0][1:])
 
     def _record(self, opened: OpenCollection, field: str, image_id: str) -> ImageRecord:
         record = self._store.get(opened.physical, [_checked(field, image_id)]).get(image_id)

@@ -8,9 +8,10 @@ from dataclasses import replace
 
 from image_search.filters import And, Condition, Filter, Not
 from image_search.interfaces import FloatArray, VectorStore
-from image_search.judging import Thresholds, closest_distance, is_near_duplicate, phash_distance
+from image_search.judging import Thresholds, closest_distance, is_near_duplicate, most_bits, phash_distance
 from image_search.ranking import (
     MAX_WINDOW,
+    SAME_SCORE,
     Found,
     MatchKind,
     by_image,
@@ -125,6 +126,7 @@ class Retrieval:
 
     def _details_then_rest(self, first: Callable[[int, Filter | None], list[Found]], n: int) -> list[Found]:
         """The first n of what `first(n, where)` ranks by score alone; nearly uniform ones after all others."""
+        n = min(n, MAX_WINDOW)
         if not self._details_first:
             return first(n, self._where)
         detailed = first(n, _and(self._where, _DETAILED))
@@ -155,7 +157,8 @@ class Retrieval:
                 return found[:n]
             last_words = texts[-1].score if len(texts) == window else 0.0
             bound = fused_score(pictures[-1].score, last_words, best_bm25, weights)
-            if len(found) >= n and found[n - 1].score > bound:
+            # What comes to 0 is not found: where nothing unseen can come to more, this is all.
+            if bound <= 0 or (len(found) >= n and found[n - 1].score > bound + SAME_SCORE):
                 return found[:n]
             window *= 4
 
@@ -166,17 +169,18 @@ class Retrieval:
         vectors = self._store.get_embeddings(self._opened.physical, [hit.record.image_id for hit in found])
 
         def alike(one: ImageRecord, other: ImageRecord) -> bool:
+            """Of two whose hashes are near enough."""
             if one.image_id not in vectors or other.image_id not in vectors:
                 # Deleted since the search.
                 return False
-            distance = phash_distance(one.phash, other.phash)
             cosine = float(vectors[one.image_id] @ vectors[other.image_id])
             if kind == "identical":
-                return distance == 0 and cosine >= SAME_PIXELS
+                return cosine >= SAME_PIXELS
+            distance = phash_distance(one.phash, other.phash)
             low_detail = one.low_detail or other.low_detail
             return is_near_duplicate(distance, cosine, self._thresholds, low_detail=low_detail)
 
-        return collapse(found, alike)
+        return collapse(found, 0 if kind == "identical" else most_bits(self._thresholds), alike)
 
     def _by_picture(self, top_k: int, where: Filter | None, offset: int = 0) -> list[SearchHit]:
         if self._asked.vector is None:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from PIL import Image
 
 from image_search.errors import InvalidParameter
-from image_search.interfaces import PictureFetcher
+from image_search.interfaces import ImageStore, PictureFetcher
 from image_search.judging import thresholds_for
 from image_search.ranking import MAX_TOP_K, MAX_WINDOW, by_image
 from image_search.services.answer import CheckOutcome, RankedHit, SearchAnswer
@@ -18,6 +18,8 @@ from image_search.services.query import Query, QueryReader, check_query
 from image_search.services.retrieval import Retrieval, match_kind
 from image_search.types import SearchParams
 
+MAX_COLLAPSED = 2000
+"""offset + top_k at most where doubles are collapsed: each hit is compared with all before it."""
 CHECKED_NEIGHBOURS = 50
 """Nearest pictures among which near-duplicates are looked for."""
 
@@ -25,9 +27,11 @@ CHECKED_NEIGHBOURS = 50
 class SearchService:
     """Searches in the collections of one library. Safe to call from several threads."""
 
-    def __init__(self, collections: Collections, preparer: Preparer, fetcher: PictureFetcher) -> None:
+    def __init__(
+        self, collections: Collections, images: ImageStore, preparer: Preparer, fetcher: PictureFetcher
+    ) -> None:
         self._collections = collections
-        self._reader = QueryReader(collections.store, preparer, fetcher)
+        self._reader = QueryReader(collections.store, images, preparer, fetcher)
         self._beside = ThreadPoolExecutor(8, thread_name_prefix="search-by-words")
 
     def search(self, collection: str, query: Query, params: SearchParams) -> SearchAnswer:
@@ -38,6 +42,8 @@ class SearchService:
         """
         check_query(query)
         check_params(params)
+        if query.collapse != "none" and params.offset + params.top_k > MAX_COLLAPSED:
+            raise InvalidParameter("offset", f"offset + top_k must be at most {MAX_COLLAPSED} with collapse")
         return self._collections.read(collection, lambda opened: self._search(opened, query, params))
 
     def check(self, collection: str, image: bytes) -> CheckOutcome:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from image_search.ranking import Found, Weights, by_image, collapse, cut_page, fuse
@@ -85,5 +87,20 @@ def test_equal_scores_are_in_order_of_their_ids() -> None:
 
 def test_doubles_stand_behind_the_best_of_them() -> None:
     found = by_image(_hits(a1=0.9, b1=0.8, a2=0.7, c1=0.6, a3=0.5))
-    shown = collapse(found, lambda one, other: one.image_id[0] == other.image_id[0])
+    shown = collapse(found, 64, lambda one, other: one.image_id[0] == other.image_id[0])
     assert [(hit.record.image_id, hit.hidden) for hit in shown] == [("a1", ("a2", "a3")), ("b1", ()), ("c1", ())]
+
+
+def test_only_near_hashes_are_compared() -> None:
+    found = by_image(
+        SearchHit(replace(_record(name), phash=phash), 0.9) for name, phash in (("a", 0), ("b", 7), ("c", 2**64 - 1))
+    )
+    asked: list[tuple[str, str]] = []
+
+    def alike(one: ImageRecord, other: ImageRecord) -> bool:
+        asked.append((one.image_id, other.image_id))
+        return True
+
+    assert [hit.hidden for hit in collapse(found, 3, alike)] == [("b",), ()]
+    assert asked == [("a", "b")]
+    assert collapse([], 3, alike) == []

@@ -18,7 +18,8 @@ from image_search.metadata.words import Words
 from image_search.ranking import Weights, fused_score
 from image_search.services.answer import SearchAnswer
 from image_search.services.query import Crop, Query, QueryVector
-from image_search.services.search import SearchService
+from image_search.services.search import MAX_COLLAPSED, SearchService
+from image_search.storage.keys import thumbnail_key
 from image_search.types import ImageRecord, SearchParams
 from image_search.wiring import Services
 from tests.support import draw, jpeg
@@ -220,7 +221,7 @@ class _Fetcher:
 
 def test_a_picture_behind_a_url(services: Services, library: dict[str, str]) -> None:
     fetcher = _Fetcher({"http://example.com/a.jpg": jpeg(draw(RED, mark=0))})
-    search = SearchService(services.collections, services.preparer, fetcher)
+    search = SearchService(services.collections, services.images, services.preparer, fetcher)
     answer = search.search("default", Query(image_url="http://example.com/a.jpg"), SearchParams(top_k=1))
     assert answer.hits[0].match == "identical"
     assert answer.timing_ms["fetch"] > 0
@@ -367,6 +368,62 @@ def test_collapsed_pages_show_each_picture_once(services: Services, doubles: dic
     assert sum(name.startswith("scene") for name in names) == 1
     first = services.search.search("default", query, SearchParams(top_k=2)).hits[0].as_dict()
     assert {first["id"], *first["collapsed"]} == {i for name, i in doubles.items() if name.startswith("scene")}
+
+
+def test_a_picture_is_judged_the_same_however_it_is_asked_for(services: Services, doubles: dict[str, str]) -> None:
+    """By its bytes, by its id, and the other way round: a twentieth cut off."""
+    whole = _scene(1)
+    cut = _png(whole.crop((4, 3, 156, 117)))
+    services.library.insert("default", cut, words=Words(title="scene cut"))
+    ids = {"whole": doubles["scene png"], "cut": content_hash(cut)}
+    queries = {
+        "whole": (Query(image=_png(whole)), Query(image_id=ids["whole"])),
+        "cut": (Query(image=cut), Query(image_id=ids["cut"])),
+    }
+    for asked, other in (("whole", "cut"), ("cut", "whole")):
+        for query in queries[asked]:
+            hits = services.search.search("default", query, SearchParams(top_k=14)).hits
+            kinds = {hit.hit.record.image_id: hit.match for hit in hits}
+            assert kinds[ids[other]] == "near_duplicate", (asked, query.image_id)
+
+
+def test_a_picture_whose_thumbnail_is_gone_is_still_asked_for(services: Services, doubles: dict[str, str]) -> None:
+    services.images.delete(thumbnail_key(doubles["scene png"]))
+    hits = services.search.search("default", Query(image_id=doubles["scene png"]), SearchParams(top_k=3)).hits
+    assert [hit.match for hit in hits] == ["identical", "near_duplicate", "near_duplicate"]
+
+
+def test_collapsing_compares_not_everything_with_everything(services: Services, doubles: dict[str, str]) -> None:
+    query = Query(image=_png(_scene(1)), collapse="near_duplicate")
+    with pytest.raises(InvalidParameter, match="with collapse"):
+        services.search.search("default", query, SearchParams(top_k=1, offset=MAX_COLLAPSED))
+
+
+def test_pages_of_doubles_join_across_the_window(services: Services) -> None:
+    """Scores that differ in the last digits, by who computed them, are ties: 90 pictures of one vector, and words."""
+    provider = services.provider.get("none")
+    services.collections.open_or_create("default")
+    rng = np.random.default_rng(5)
+    vector = rng.random((1, provider.dim), np.float32)
+    noise = rng.normal(0, 3e-8, (90, provider.dim)).astype(np.float32)
+    records = [
+        ImageRecord(content_hash(b"%d" % row), "k", (9, 9), title="cat" if row % 2 else "", phash=row)
+        for row in range(90)
+    ]
+    services.store.upsert("default", records, normalise(vector + noise))
+    ids: list[str] = []
+    for offset in range(0, 90, 10):
+        query = Query(image=jpeg(_scene(4)), text="cat")
+        page = services.search.search("default", query, SearchParams(10, offset))
+        ids += [hit.hit.record.image_id for hit in page.hits]
+    assert len(ids) == len(set(ids)) == 90
+
+
+def test_words_that_say_nothing_bring_no_pictures_where_only_words_count(
+    services: Services, library: dict[str, str]
+) -> None:
+    query = Query(image=jpeg(draw(RED, mark=7)), text="zeppelin", weights=Weights(0, 1))
+    assert services.search.search("default", query, SearchParams()).hits == ()
 
 
 def test_words_collapse_too(services: Services, doubles: dict[str, str]) -> None:
