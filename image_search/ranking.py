@@ -59,24 +59,24 @@ def fuse(
     *,
     cosines: Mapping[str, float],
     bm25: Mapping[str, float],
+    best_bm25: float,
     cut_off: float | None = None,
 ) -> list[Found]:
     """What one of two searches found or both, best first, ties by id.
 
     `cosines` are those of pictures that only the words found, `bm25` those of words that only the picture found. A
-    cosine counts as it is, those below 0 as 0; BM25, which has no upper end, counts as a part of the query's best. The
-    fused score is their weighted mean, from 0 to 1; what comes to 0 is not found. Where the words found a picture, it
-    counts as found by the picture too only from `cut_off` on.
+    cosine counts as it is, those below 0 as 0; BM25, which has no upper end, counts as a part of `best_bm25`, the best
+    that the query has anywhere. The fused score is their weighted mean, from 0 to 1; what comes to 0 is not found.
+    Where the words found a picture, it counts as found by the picture too only from `cut_off` on.
     """
     image_scores = {**cosines, **{hit.record.image_id: hit.score for hit in by_image}}
     text_scores = {**bm25, **{hit.record.image_id: hit.score for hit in by_text}}
-    best = max(text_scores.values(), default=0.0)
     seen = {hit.record.image_id for hit in by_image}
     found = []
     for image_id, record in {hit.record.image_id: hit.record for hit in (*by_text, *by_image)}.items():
         cosine, words = image_scores.get(image_id), text_scores.get(image_id)
         near = image_id in seen and (words is None or cut_off is None or image_scores[image_id] >= cut_off)
-        score = fused_score(cosine or 0.0, words or 0.0, best, weights)
+        score = fused_score(cosine or 0.0, words or 0.0, best_bm25, weights)
         if score > 0:
             found.append(Found(record, score, cosine, words, by_image=near, by_text=words is not None))
     return in_order(found)
@@ -88,9 +88,9 @@ def fused_score(cosine: float, bm25: float, best_bm25: float, weights: Weights) 
     return (weights.image * max(cosine, 0.0) + weights.text * words) / (weights.image + weights.text)
 
 
-def in_order(found: Iterable[Found], *, details_first: bool = False) -> list[Found]:
-    """Best first, ties by id; with `details_first` what is nearly uniform, and so resembles everything, comes last."""
-    return sorted(found, key=lambda f: (details_first and f.record.low_detail, -f.score, f.record.image_id))
+def in_order(found: Iterable[Found]) -> list[Found]:
+    """Best first, ties by id."""
+    return sorted(found, key=lambda f: (-f.score, f.record.image_id))
 
 
 def collapse(found: Sequence[Found], alike: Callable[[ImageRecord, ImageRecord], bool]) -> list[Found]:

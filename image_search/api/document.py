@@ -17,7 +17,8 @@ INFO = Info(
     version=__version__,
     description=(
         "Reverse image search. Every error is a problem document (RFC 9457); another method than those shown is "
-        "answered 405, and what is not here 404. Where no user key is configured, what asks for the user's key is open."
+        "answered 405, and what is not here 404. Where no user key is set, what asks for the user's key is open. "
+        "Clients of the older interface may send `key` as a member of any JSON body that they post."
     ),
 )
 DOCS_POLICY = (

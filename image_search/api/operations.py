@@ -24,8 +24,8 @@ from image_search.api.schemas.problem import Problem
 Role: TypeAlias = Literal["open", "user", "admin", "signed", "local"]
 """Who may: everybody; who has the user's key, where one is set; the administrator; who has a signed URL, or user; who
 is on this machine, or the administrator."""
-Cost: TypeAlias = Literal["none", "change", "picture"]
-"""What `limits` counts: nothing; a change; a picture that is decoded and embedded, of which only so many go at once."""
+Cost: TypeAlias = Literal["none", "request", "picture"]
+"""What `limits` counts: nothing; a request; one with pictures to decode and embed, of which only so many go at once."""
 Content: TypeAlias = Mapping[str, Any]
 """A response object of OpenAPI, where an answer is no JSON."""
 View: TypeAlias = Callable[..., ResponseReturnValue]

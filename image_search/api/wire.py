@@ -50,8 +50,9 @@ def read_body(model: type[M], forms: tuple[Form, ...], *, many: bool = False, al
             raise InvalidParameter("image", "was given more than once")
         return check(model, {**values, "image": whole_body()})
     given = dict(json_body())
-    # The old form carries the key in the body; auth has read it there.
-    given.pop("key", None)
+    if request.method == "POST":
+        # The old form carries the key in the body; auth has read it there.
+        given.pop("key", None)
     return check(model, given if alone else given | _query_collection(given))
 
 

@@ -19,7 +19,6 @@ from image_search.ranking import (
     cut_page,
     fuse,
     fused_score,
-    in_order,
 )
 from image_search.services.collections import OpenCollection
 from image_search.services.query import Query, QueryVector, Resolved
@@ -27,8 +26,6 @@ from image_search.types import ImageRecord, SearchHit, SearchParams
 
 FUSION_WINDOW = 64
 """Hits that each of two fused searches brings at first."""
-SLACK = 16
-"""Further hits that are asked for, so that a few nearly uniform ones can step back behind them."""
 SAME_PIXELS = 0.9999
 """Cosine of one picture in two files: decoders differ by less."""
 
@@ -123,24 +120,18 @@ class Retrieval:
         return by_text(self._by_words(n, self._where))
 
     def _both(self, n: int) -> list[Found]:
-        return self._details_then_rest(self._fused, n)
+        best = next((hit.score for hit in self._by_words(1, self._where)), 0.0)
+        return self._details_then_rest(lambda n, where: self._fused(n, where, best), n)
 
     def _details_then_rest(self, first: Callable[[int, Filter | None], list[Found]], n: int) -> list[Found]:
         """The first n of what `first(n, where)` ranks by score alone; nearly uniform ones after all others."""
         if not self._details_first:
             return first(n, self._where)
-        more = min(n + SLACK, MAX_WINDOW)
-        found = first(more, self._where)
-        detailed = [hit for hit in found if not hit.record.low_detail]
-        if len(found) < more:
-            return in_order(found, details_first=True)[:n]
-        if len(detailed) >= n:
-            return detailed[:n]
         detailed = first(n, _and(self._where, _DETAILED))
         rest = first(n - len(detailed), _and(self._where, _UNIFORM)) if len(detailed) < n else []
         return [*detailed, *rest]
 
-    def _fused(self, n: int, where: Filter | None) -> list[Found]:
+    def _fused(self, n: int, where: Filter | None, best_bm25: float) -> list[Found]:
         """The n best of both searches, exactly: Fagin's threshold algorithm (Fagin, Lotem & Naor 2001).
 
         Both bring their best, side by side; what only one of them brought is looked up for the other. No picture that
@@ -155,13 +146,15 @@ class Retrieval:
             texts = words.result()
             cosines = self._cosines(_only(texts, pictures), self._asked.vector)
             bm25 = self._bm25(_only(pictures, texts), where) if len(texts) == window else {}
-            found = fuse(pictures, texts, weights, cosines=cosines, bm25=bm25, cut_off=self.cut_off)
+            found = fuse(
+                pictures, texts, weights, cosines=cosines, bm25=bm25, best_bm25=best_bm25, cut_off=self.cut_off
+            )
             if floor is not None:
                 found = [hit for hit in found if hit.image_score is not None and hit.image_score >= floor]
             if len(pictures) < window or window == MAX_WINDOW:
                 return found[:n]
             last_words = texts[-1].score if len(texts) == window else 0.0
-            bound = fused_score(pictures[-1].score, last_words, texts[0].score if texts else 0.0, weights)
+            bound = fused_score(pictures[-1].score, last_words, best_bm25, weights)
             if len(found) >= n and found[n - 1].score > bound:
                 return found[:n]
             window *= 4

@@ -30,7 +30,7 @@ MakeClient: TypeAlias = Callable[..., FlaskClient]
 @pytest.fixture
 def changes() -> dict[str, str]:
     """Settings of these tests; a `make_client(**more)` adds to them. No picture is fetched from beyond this machine."""
-    return {"security.admin_key": ADMIN_KEY, "url_fetch.mode": "allowlist"}
+    return {"security.admin_key": ADMIN_KEY, "url_fetch.mode": "allowlist", "url_fetch.allow": "127.0.0.1:1"}
 
 
 @pytest.fixture

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from image_search.ranking import Found, Weights, by_image, collapse, cut_page, fuse, in_order
+from image_search.ranking import Found, Weights, by_image, collapse, cut_page, fuse
 from image_search.types import ImageRecord, SearchHit
 
 
-def _record(name: str, *, low_detail: bool = False) -> ImageRecord:
-    return ImageRecord(image_id=name, object_key="", size_px=(1, 1), low_detail=low_detail)
+def _record(name: str) -> ImageRecord:
+    return ImageRecord(image_id=name, object_key="", size_px=(1, 1))
 
 
 def _hits(**scores: float) -> list[SearchHit]:
@@ -39,7 +39,7 @@ def test_a_page_knows_whether_there_is_another(
 
 
 def test_what_both_searches_found_comes_before_what_one_did() -> None:
-    found = fuse(_hits(a=0.8, b=0.7), _hits(b=9.0, c=9.0), Weights(), cosines={"c": 0.1}, bm25={})
+    found = fuse(_hits(a=0.8, b=0.7), _hits(b=9.0, c=9.0), Weights(), cosines={"c": 0.1}, bm25={}, best_bm25=9.0)
     assert _ids(found) == ["b", "c", "a"]
     b, c, a = found
     assert (b.image_score, b.text_score, b.by_image, b.by_text) == (0.7, 9.0, True, True)
@@ -59,17 +59,19 @@ def test_what_both_searches_found_comes_before_what_one_did() -> None:
     ],
 )
 def test_weights_decide_between_picture_and_words(weights: Weights, order: list[str]) -> None:
-    assert _ids(fuse(_hits(a=0.9, b=0.5), _hits(b=3.0), weights, cosines={}, bm25={"a": 0.01})) == order
+    assert _ids(fuse(_hits(a=0.9, b=0.5), _hits(b=3.0), weights, cosines={}, bm25={"a": 0.01}, best_bm25=3.0)) == order
 
 
 def test_a_cosine_below_zero_counts_as_none_and_is_still_told() -> None:
-    (found,) = fuse(_hits(a=-0.4), _hits(a=2.0), Weights(), cosines={}, bm25={})
+    (found,) = fuse(_hits(a=-0.4), _hits(a=2.0), Weights(), cosines={}, bm25={}, best_bm25=2.0)
     assert (found.score, found.image_score) == (0.5, -0.4)
-    assert fuse(_hits(a=-0.4), [], Weights(), cosines={}, bm25={}) == []
+    assert fuse(_hits(a=-0.4), [], Weights(), cosines={}, bm25={}, best_bm25=9.0) == []
 
 
 def test_what_the_words_found_is_found_by_the_picture_only_from_the_cut_off_on() -> None:
-    found = fuse(_hits(a=0.6, b=0.3, c=0.2), _hits(a=2.0, b=2.0), Weights(), cosines={}, bm25={}, cut_off=0.5)
+    found = fuse(
+        _hits(a=0.6, b=0.3, c=0.2), _hits(a=2.0, b=2.0), Weights(), cosines={}, bm25={}, best_bm25=2.0, cut_off=0.5
+    )
     assert {hit.record.image_id: (hit.by_image, hit.by_text) for hit in found} == {
         "a": (True, True),
         "b": (False, True),
@@ -78,13 +80,7 @@ def test_what_the_words_found_is_found_by_the_picture_only_from_the_cut_off_on()
 
 
 def test_equal_scores_are_in_order_of_their_ids() -> None:
-    assert _ids(fuse(_hits(b=0.5, a=0.5), [], Weights(), cosines={}, bm25={})) == ["a", "b"]
-
-
-def test_nearly_uniform_pictures_come_last_where_that_is_asked_for() -> None:
-    found = by_image([SearchHit(_record("fog", low_detail=True), 0.9), *_hits(a=0.2, b=0.4)])
-    assert _ids(in_order(found)) == ["fog", "b", "a"]
-    assert _ids(in_order(found, details_first=True)) == ["b", "a", "fog"]
+    assert _ids(fuse(_hits(b=0.5, a=0.5), [], Weights(), cosines={}, bm25={}, best_bm25=9.0)) == ["a", "b"]
 
 
 def test_doubles_stand_behind_the_best_of_them() -> None:

@@ -41,7 +41,9 @@ _FILE: dict[int, Content] = {
 }
 
 
-@operation(blueprint, "get", "/images", role="user", query=ListQuery, answers={200: ImageList}, problems=(404,))
+@operation(
+    blueprint, "get", "/images", role="user", query=ListQuery, answers={200: ImageList}, problems=(404,), cost="request"
+)
 def list_images(query: ListQuery) -> dict[str, Any]:
     """The pictures of a collection, in order of their ids, page by page."""
     collection = wire.collection_of(query.collection)
@@ -57,7 +59,14 @@ def list_images(query: ListQuery) -> dict[str, Any]:
 
 
 @operation(
-    blueprint, "get", "/images/random", role="user", query=RandomQuery, answers={200: RandomImages}, problems=(404,)
+    blueprint,
+    "get",
+    "/images/random",
+    role="user",
+    query=RandomQuery,
+    answers={200: RandomImages},
+    problems=(404,),
+    cost="request",
 )
 def random_images(query: RandomQuery) -> dict[str, Any]:
     """Pictures at random."""
@@ -67,7 +76,14 @@ def random_images(query: RandomQuery) -> dict[str, Any]:
 
 
 @operation(
-    blueprint, "get", "/images/deleted", role="admin", query=DeletedQuery, answers={200: DeletedList}, problems=(404,)
+    blueprint,
+    "get",
+    "/images/deleted",
+    role="admin",
+    query=DeletedQuery,
+    answers={200: DeletedList},
+    problems=(404,),
+    cost="request",
 )
 def list_deleted(query: DeletedQuery) -> dict[str, Any]:
     """The pictures in the trash, in order of their ids, page by page."""
@@ -106,7 +122,7 @@ def get_image(image_id: str, query: InCollection) -> dict[str, Any]:
     query=InCollection,
     answers={200: ImageAnswer},
     problems=(404,),
-    cost="change",
+    cost="request",
 )
 def update_image(image_id: str, query: InCollection, body: Patch) -> dict[str, Any]:
     """Change the words of a picture."""
@@ -124,7 +140,7 @@ def update_image(image_id: str, query: InCollection, body: Patch) -> dict[str, A
     query=DeleteQuery,
     answers={200: Deleted},
     problems=(404,),
-    cost="change",
+    cost="request",
 )
 def delete_image(image_id: str, query: DeleteQuery) -> dict[str, Any]:
     """Move a picture into the trash, or remove it and its files for good."""
@@ -143,7 +159,7 @@ def delete_image(image_id: str, query: DeleteQuery) -> dict[str, Any]:
     query=InCollection,
     answers={200: ImageAnswer},
     problems=(404, 409),
-    cost="change",
+    cost="request",
 )
 def restore_image(image_id: str, query: InCollection) -> dict[str, Any]:
     """Bring a deleted picture back; one that is there is answered as it is."""

@@ -24,7 +24,7 @@ blueprint = APIBlueprint("indexing", __name__)
     optional_body=True,
     answers={202: JobStarted},
     problems=(404, 409),
-    cost="change",
+    cost="request",
     strict_slashes=False,
 )
 def start_indexing(body: IndexingRequest) -> tuple[Response, int, dict[str, str]]:

@@ -65,7 +65,7 @@ def list_failures(job_id: str, query: PageQuery) -> dict[str, Any]:
     role="admin",
     answers={202: JobStarted},
     problems=(404, 409),
-    cost="change",
+    cost="request",
 )
 def retry_job(job_id: str) -> tuple[Response, int, dict[str, str]]:
     """Do again, as a new job, what one that has ended could not do."""
