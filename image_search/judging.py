@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from image_search.thresholds import MEASURED
 
 HASH_ALONE = 2
-"""Most differing bits where nothing is known of the vectors: about 1 in 10,000,000 random pairs is that near, and the
-median of most light edits."""
+"""Most differing bits where nothing is known of the vectors. Measured: 1 in 8,000,000 other pictures is that near; of
+pictures saved at JPEG 50, 99 % are, at half size 93 %, brighter 81 %, with small text 58 %, with a twentieth cut off
+15 % (68 % by the second of the query's hashes)."""
 
 
 @dataclass(frozen=True, slots=True)

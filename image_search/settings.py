@@ -139,7 +139,9 @@ class SecuritySettings:
         secret=True,
     )
     requests_per_minute: int = _setting(
-        0, "Searches and changes that one key, or one address without a key, may ask for; 0 = no limit."
+        0,
+        "Searches, lists and changes that one key, or one address without a key, may ask for; each item of a batch "
+        "counts; 0 = no limit.",
     )
 
 

@@ -26,7 +26,7 @@ def encode_query(vector: QueryVector, keys: Keys) -> str:
         "model_id": vector.model_id,
         "projection_id": vector.projection_id,
         "image_id": vector.image_id,
-        "phash": vector.phash,
+        "phashes": vector.phashes,
         "low_detail": vector.low_detail,
     }
     payload = json.dumps(head, separators=(",", ":")).encode() + b"\0" + vector.vector.astype("<f4").tobytes()
@@ -37,11 +37,13 @@ def decode_query(token: str, keys: Keys) -> QueryVector:
     """What the token carries. Raises InvalidParameter where it is too old, or not ours."""
     try:
         signed = _signer(keys).unsign(token.encode(), max_age=LIFETIME_S)
-        head, _, numbers = base64.urlsafe_b64decode(signed + b"=" * (-len(signed) % 4)).partition(b"\0")
-        return QueryVector(np.frombuffer(numbers, "<f4").astype(np.float32), **json.loads(head))
+        text, _, numbers = base64.urlsafe_b64decode(signed + b"=" * (-len(signed) % 4)).partition(b"\0")
+        head = json.loads(text)
+        head["phashes"] = tuple(head["phashes"])
+        return QueryVector(np.frombuffer(numbers, "<f4").astype(np.float32), **head)
     except SignatureExpired:
         raise InvalidParameter("query_id", "is too old: send the picture again") from None
-    except (BadSignature, binascii.Error, ValueError, TypeError):
+    except (BadSignature, binascii.Error, ValueError, TypeError, KeyError):
         raise InvalidParameter("query_id", "is none that this service gave: send the picture again") from None
 
 

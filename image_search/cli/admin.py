@@ -1,4 +1,4 @@
-"""Commands around the library: serve, config."""
+"""Commands around the library: serve, config, status."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from image_search.cli.context import CliContext, console, emit, json_option, pass_context, say
+from image_search.cli.context import CliContext, collection_option, console, emit, json_option, pass_context, say
 from image_search.config import load_settings
 
 
@@ -75,4 +75,36 @@ def config_show(context: CliContext, as_json: bool) -> None:
     emit(data, as_json=as_json, text=text)
 
 
-COMMANDS = (serve, config)
+@click.command()
+@collection_option
+@json_option
+@pass_context
+def status(context: CliContext, collection: str | None, as_json: bool) -> None:
+    """Print the library at a glance.
+
+    \b
+    Example:
+      image-search status --json
+    """
+    with context.services() as services:
+        found = services.library.status(context.collection(collection))
+    spec = found.spec
+    data = {
+        **found.as_dict(),
+        "model": spec.model_id if spec else found.chosen.model_id or None,
+        "dim": spec.dim if spec else None,
+        "projection": spec.projection_id if spec else None,
+        "index": spec.index.kind if spec else None,
+        "data_dir": str(context.settings.data_dir),
+        "vectors": context.settings.milvus_uri,
+        "pictures": context.settings.storage.backend,
+    }
+
+    def text() -> None:
+        for key, value in data.items():
+            click.echo(f"{key:17} {', '.join(value) if isinstance(value, list) else value}")
+
+    emit(data, as_json=as_json, text=text)
+
+
+COMMANDS = (serve, config, status)

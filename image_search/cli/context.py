@@ -9,7 +9,7 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, is_dataclass, replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from rich.console import Console
 
 from image_search.config import Settings, load_settings
 from image_search.errors import ConfigError, ImageSearchError, InvalidParameter
+from image_search.types import Failure
 
 if TYPE_CHECKING:
     from image_search.wiring import Services
@@ -42,6 +43,10 @@ class CliContext:
     def settings(self) -> Settings:
         """Settings in force."""
         return load_settings(self.config_file, overrides=self.overrides)
+
+    def collection(self, named: str | None) -> str:
+        """The collection that is meant: the one that is named, else the configured one."""
+        return named or self.settings.library.collection
 
     @contextmanager
     def services(self, *, bulk: bool = False, temporary: bool = False) -> Iterator[Services]:
@@ -89,6 +94,13 @@ def emit(result: Any, *, as_json: bool, text: Callable[[], None]) -> None:
         text()
 
 
+def exit_if_stopped(stopped: bool) -> None:
+    """End with 1 where a signal ended the work early."""
+    if stopped:
+        say("Stopped early; start the same command again to go on.")
+        sys.exit(1)
+
+
 def say(message: str) -> None:
     """A message for the person, on stderr."""
     click.echo(message, err=True)
@@ -100,11 +112,19 @@ def console() -> Console:
     return Console(width=None if sys.stdout.isatty() else 200, markup=False, emoji=False, highlight=False)
 
 
-def fail(error: ImageSearchError, *, as_json: bool) -> NoReturn:
-    """Print an error of ours and exit with its code."""
+def describe_error(error: ImageSearchError) -> dict[str, str]:
+    """An error of ours as JSON shows it."""
+    return {"type": type(error).__name__, "message": str(error)}
+
+
+def fail(error: ImageSearchError, *, as_json: bool, failures: Sequence[Failure] = ()) -> NoReturn:
+    """Print an error of ours, with the single failures that it sums up, and exit with its code."""
     code = next(EXIT_CODES[cls] for cls in type(error).__mro__ if cls in EXIT_CODES)
     if as_json:
-        click.echo(json.dumps({"error": {"type": type(error).__name__, "message": str(error)}}, ensure_ascii=False))
+        document: dict[str, Any] = {"error": describe_error(error)}
+        if failures:
+            document["failures"] = [asdict(failure) for failure in failures]
+        click.echo(json.dumps(document, ensure_ascii=False))
     say(f"Error: {error}")
     sys.exit(code)
 

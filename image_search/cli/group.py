@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from image_search import __version__
-from image_search.cli import admin, bulk, models, query
+from image_search.cli import admin, bulk, checking, deleting, jobs, models, pictures, search, stages
 from image_search.cli.context import CliContext, fail
 from image_search.errors import ConfigError, ImageSearchError
 
@@ -31,6 +31,8 @@ def group(context: click.Context, config_file: Path | None, data_dir: str | None
     Examples:
       image-search ingest ~/Pictures                    make the folder searchable
       image-search search photo.jpg --top-k 5           the five most similar pictures
+      image-search search --text "red boat"             by words; with a picture, by both
+      image-search check /media/camera                  which of these are not in the library yet
       image-search serve                                page and HTTP interface on http://127.0.0.1:5000
       image-search --data-dir /srv/library status       another library
 
@@ -47,7 +49,8 @@ def group(context: click.Context, config_file: Path | None, data_dir: str | None
     context.obj = CliContext(config_file, overrides)
 
 
-for command in (*bulk.COMMANDS, *query.COMMANDS, *models.COMMANDS, *admin.COMMANDS):
+_MODULES = (bulk, stages, search, pictures, checking, deleting, jobs, models, admin)
+for command in (command for module in _MODULES for command in module.COMMANDS):
     group.add_command(command)
 
 

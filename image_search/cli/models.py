@@ -69,7 +69,7 @@ def models_which(context: CliContext, collection: str | None, as_json: bool) -> 
       image-search models which
       image-search --set embedding.model=resnet50 models which
     """
-    name = collection or context.settings.library.collection
+    name = context.collection(collection)
     with context.services() as services:
         try:
             chosen = asdict(services.library.choose_model(name))

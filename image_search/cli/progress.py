@@ -20,7 +20,11 @@ from rich.progress import (
 from rich.progress import Progress as Bar
 from rich.text import Text
 
+from image_search.cli.context import fail
+from image_search.cli.tables import print_failures
+from image_search.errors import ImageSearchError
 from image_search.services.progress import Progress, ProgressListener
+from image_search.types import Failure
 
 LINE_EVERY_S = 10.0
 
@@ -61,6 +65,23 @@ def progress_bar() -> Iterator[ProgressListener]:
             )
 
         yield show
+
+
+@contextmanager
+def telling_failures(listener: ProgressListener, *, as_json: bool) -> Iterator[ProgressListener]:
+    """A listener that also keeps the single failures that it hears of, and tells them with the error they end in."""
+    met: list[Failure] = []
+
+    def hear(progress: Progress) -> None:
+        met.extend(progress.failures)
+        listener(progress)
+
+    try:
+        yield hear
+    except ImageSearchError as error:
+        if not as_json:
+            print_failures(met, err=True)
+        fail(error, as_json=as_json, failures=met)
 
 
 def _line_listener() -> ProgressListener:

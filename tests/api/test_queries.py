@@ -103,7 +103,7 @@ def test_the_vector_in_a_token_is_exact(client: FlaskClient) -> None:
     found = services.search.search("default", Query(image=RED), SearchParams()).query_vector
     assert found is not None
     assert known.vector.tobytes() == found.vector.tobytes()
-    assert (known.phash, known.low_detail, known.image_id) == (found.phash, found.low_detail, found.image_id)
+    assert (known.phashes, known.low_detail, known.image_id) == (found.phashes, found.low_detail, found.image_id)
 
 
 def test_a_token_ends_after_an_hour(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import json
 import os
 import subprocess
@@ -73,6 +74,40 @@ def stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
         "image_search.wiring._milvus", lambda settings: stores.setdefault(settings.milvus_uri, MemoryVectorStore())
     )
     monkeypatch.setattr("image_search.wiring._provider", lambda *_: provider)
+
+
+@pytest.fixture
+def library(cli: Cli, gallery: Path) -> Path:
+    """The gallery's folder, ingested."""
+    assert cli("ingest", gallery).code == 0
+    return gallery
+
+
+@pytest.fixture
+def stdin(monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], None]:
+    """Give the next command these bytes on stdin, which is no terminal then."""
+
+    def give(data: bytes) -> None:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+
+    return give
+
+
+def check_error(outcome: Outcome, code: int, part: str) -> dict[str, Any]:
+    """The error document of a command that was run with --json."""
+    assert outcome.code == code, outcome
+    document = outcome.json
+    assert set(document) == {"error"}
+    assert set(document["error"]) == {"type", "message"}
+    assert part in document["error"]["message"]
+    assert document["error"]["message"] in outcome.err
+    assert "Traceback" not in outcome.err
+    return dict(document)
+
+
+def ids(cli: Cli, *more: object) -> dict[str, str]:
+    """The ids of the library's pictures by their names."""
+    return {image["source_name"]: image["id"] for image in cli("list", "--json", *more).json["images"]}
 
 
 @pytest.fixture(scope="session")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import click
 import pytest
 
 from image_search.cli.group import group
-from tests.cli.conftest import Cli, Outcome
+from tests.cli.conftest import Cli, check_error
 from tests.support import draw, jpeg
 
 pytestmark = pytest.mark.usefixtures("stand_ins")
@@ -33,13 +32,6 @@ COMMANDS = every_command()
 LEAVES = [name for name, command in COMMANDS.items() if not isinstance(command, click.Group)]
 
 
-@pytest.fixture
-def library(cli: Cli, gallery: Path) -> Path:
-    """The gallery's folder, ingested."""
-    assert cli("ingest", gallery).code == 0
-    return gallery
-
-
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help(cli: Cli, name: str) -> None:
     for flag in ("--help", "-h"):
@@ -53,6 +45,8 @@ def test_help(cli: Cli, name: str) -> None:
 
 def test_the_commands_that_scripts_rely_on() -> None:
     expected = {"ingest", "preprocess", "embed", "index", "export", "import", "search", "show", "delete", "status"}
+    expected |= {"check", "list", "random", "update", "restore", "trash list", "trash empty"}
+    expected |= {f"jobs {name}" for name in ("list", "show", "failures", "retry", "cancel")}
     expected |= {
         "evaluate",
         "samples",
@@ -139,42 +133,6 @@ def test_a_table_in_the_folder_is_taken_or_left_out(cli: Cli, gallery: Path) -> 
     assert "of 1 pictures from metadata.csv" in cli("ingest", gallery).err
     first = cli("search", gallery / "red/red_0.jpg", "--top-k", 1, "--json").json["results"][0]
     assert first["title"] == "From the table"
-
-
-def test_search(cli: Cli, library: Path) -> None:
-    outcome = cli("search", library / "red/red_2.jpg", "--top-k", 3, "--json")
-    assert outcome.code == 0
-    answer = outcome.json
-    assert set(answer) >= {"results", "timing_ms", "query", "model", "page", "collection"}
-    assert set(answer["timing_ms"]) == {"fetch", "decode", "embed", "search", "total"}
-    assert [result["rank"] for result in answer["results"]] == [1, 2, 3]
-    first = answer["results"][0]
-    assert (first["source_name"], first["match"]) == ("red/red_2.jpg", "identical")
-    assert first["score"] == pytest.approx(1, abs=1e-5)
-    assert answer["page"] == {"offset": 0, "top_k": 3, "returned": 3, "has_more": True}
-    by_id = cli("search", "--id", first["id"], "--top-k", 3, "--offset", 1, "--json").json
-    assert [result["id"] for result in by_id["results"]][:2] == [result["id"] for result in answer["results"]][1:]
-    assert by_id["results"][0]["rank"] == 2
-
-
-def test_search_in_words(cli: Cli, library: Path) -> None:
-    outcome = cli("search", library / "red/red_2.jpg")
-    assert outcome.code == 0
-    assert "red/red_2.jpg" in outcome.out
-    assert "embed" in outcome.out
-    assert "Nothing found" in cli("search", library / "red/red_2.jpg", "--min-score", 1, "--offset", 1).out
-
-
-def test_show_and_delete(cli: Cli, library: Path) -> None:
-    found = cli("search", library / "green/green_1.jpg", "--top-k", 1, "--json").json["results"][0]["id"]
-    shown = cli("show", found, "--json").json
-    assert (shown["id"], shown["source_name"]) == (found, "green/green_1.jpg")
-    assert "green/green_1.jpg" in cli("show", found).out
-    assert cli("delete", found, "--json").json == {"deleted": 1}
-    assert cli("delete", found, "--json").json == {"deleted": 0}
-    assert cli("show", found).code == 1
-    assert (library / "green/green_1.jpg").exists()
-    assert cli("status", "--json").json["images"] == 14
 
 
 def test_status(cli: Cli, library: Path, data_dir: Path) -> None:
@@ -285,7 +243,39 @@ MISUSE: list[tuple[list[str], str]] = [
     (["--set", "http_server.port=many", "config", "show", "--json"], "many"),
     (["--set", "embedding.projection=umap:2", "status", "--json"], "umap:2"),
     (["--config", "/nowhere.ini", "status", "--json"], "/nowhere.ini"),
-    (["search", "--json"], "exactly one picture"),
+    (["search", "--json"], "--text WORDS"),
+    (["search", "--text", " ", "--json"], "--text WORDS"),
+    (["search", "{picture}", "--random", "--json"], "exactly one picture"),
+    (["search", "-", "-", "--json"], "only once"),
+    (["search", "--text", "sea", "--text-of", "0" * 64, "--json"], "exclude each other"),
+    (["search", "--text", "sea", "--min-score", "0.5", "--json"], "min_score"),
+    (["search", "--text", "sea", "--unlike", "0" * 64, "--json"], "--unlike"),
+    (["search", "{picture}", "--unlike", "0" * 64, "--json"], "negative_ids"),
+    (["search", "{picture}", "--crop", "0,0,1", "--json"], "LEFT,TOP,RIGHT,BOTTOM"),
+    (["search", "{picture}", "--crop", "0,0,1,wide", "--json"], "LEFT,TOP,RIGHT,BOTTOM"),
+    (["search", "{picture}", "--crop", "0.5,0,0.5,1", "--json"], "crop"),
+    (["search", "--random", "--crop", "0,0,1,1", "--json"], "crop"),
+    (["search", "{picture}", "--text", "sea", "--weights", "1", "--json"], "IMAGE,TEXT"),
+    (["search", "{picture}", "--text", "sea", "--weights", "0,0", "--json"], "weights"),
+    (["search", "{picture}", "--text", "sea", "--weights", "nan,1", "--json"], "weights"),
+    (["search", "{picture}", "--filter", "{", "--json"], "line 1, column 2"),
+    (["search", "{picture}", "--filter", '{"width": {"more": 8}}', "--json"], "filter.width.more"),
+    (["search", "{picture}", "--filter", "@/nowhere.json", "--json"], "/nowhere.json"),
+    (["search", "--url", "ftp://example.org/a.jpg", "--json"], "image_url"),
+    (["list", "--filter", '{"or": [{"width": 1}, {"widht": 2}]}', "--json"], "filter.or[1].widht"),
+    (["list", "--limit", "0", "--json"], "limit"),
+    (["list", "--after", "x", "--json"], "after"),
+    (["random", "-n", "101", "--json"], "1 to 100"),
+    (["update", "0" * 64, "--json"], "nothing to change"),
+    (["update", "0" * 64, "--created-at", "yesterday", "--json"], "yesterday"),
+    (["update", "0" * 64, "--field", "camera", "--json"], "NAME=VALUE"),
+    (["update", "0" * 64, "--clear", "width", "--json"], "width"),
+    (["update", "0" * 64, "--clear", "title", "--title", "x", "--json"], "same time"),
+    (["update", "0" * 64, "--clear", "tags", "--tags", "x", "--json"], "same time"),
+    (["update", "0" * 64, "--clear", "fields.a", "--field", "a=1", "--json"], "same time"),
+    (["trash", "list", "--limit", "1001", "--json"], "limit"),
+    (["check", "--sha256", "abc", "--json"], "64 hex digits"),
+    (["jobs", "list", "--after", "x", "--json"], "no job"),
     (["search", "{picture}", "--id", "0" * 64, "--json"], "exactly one picture"),
     (["search", "{picture}", "--top-k", "0", "--json"], "top_k"),
     (["search", "{picture}", "--top-k", "1001", "--json"], "top_k"),
@@ -310,6 +300,18 @@ COULD_NOT: list[tuple[list[str], str]] = [
     (["show", "0" * 64, "--json"], "no picture"),
     (["show", "x", "--json"], "64 lowercase hex digits"),
     (["delete", "x", "--json"], "64 lowercase hex digits"),
+    (["show", "abcdef", "--json"], "begins with 'abcdef'"),
+    (["search", "--url", "http://127.0.0.1/a.jpg", "--json"], "cannot be fetched"),
+    (["search", "{picture}", "--collection", "empty", "--json"], "no collection"),
+    (["update", "0" * 64, "--title", "x", "--json"], "no picture"),
+    (["restore", "0" * 64, "--json"], "no picture"),
+    (["restore", "x", "--json"], "64 lowercase hex digits"),
+    (["trash", "list", "--collection", "other", "--json"], "other"),
+    (["check", "{picture}", "--collection", "other", "--json"], "other"),
+    (["jobs", "show", "x", "--json"], "no job"),
+    (["jobs", "failures", "x", "--json"], "no job"),
+    (["jobs", "retry", "x", "--json"], "no job"),
+    (["jobs", "cancel", "x", "--json"], "no job"),
     (["ingest", "/nowhere", "--json"], "/nowhere"),
     (["ingest", "{text}", "--json"], "no folder"),
     (["ingest", "--list", "/nowhere.txt", "--json"], "/nowhere.txt"),
@@ -334,17 +336,6 @@ def filled(arguments: list[str], library: Path) -> list[str]:
     return arguments
 
 
-def check_error(outcome: Outcome, code: int, part: str) -> dict[str, Any]:
-    assert outcome.code == code, outcome
-    document = outcome.json
-    assert set(document) == {"error"}
-    assert set(document["error"]) == {"type", "message"}
-    assert part in document["error"]["message"]
-    assert document["error"]["message"] in outcome.err
-    assert "Traceback" not in outcome.err
-    return dict(document)
-
-
 @pytest.mark.parametrize(("arguments", "part"), MISUSE, ids=[" ".join(a) for a, _ in MISUSE])
 def test_misuse_is_2(cli: Cli, library: Path, arguments: list[str], part: str) -> None:
     check_error(cli(*filled(arguments, library)), 2, part)
@@ -356,7 +347,8 @@ def test_what_could_not_be_done_is_1(cli: Cli, library: Path, arguments: list[st
 
 
 @pytest.mark.parametrize(
-    "arguments", [["bogus"], ["search", "--bogus"], ["search", "x", "--top-k", "five"], ["delete"]]
+    "arguments",
+    [["bogus"], ["search", "--bogus"], ["search", "x", "--top-k", "five"], ["delete"], ["check"], ["jobs", "show"]],
 )
 def test_what_click_refuses_is_misuse_too(cli: Cli, arguments: list[str]) -> None:
     outcome = cli(*arguments)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import DIM, Cli
+from tests.cli.conftest import DIM, Cli, ids
 from tests.support import write_gallery
 
 pytestmark = pytest.mark.usefixtures("real")
@@ -61,6 +61,29 @@ def test_a_folder_becomes_a_library_that_moves_and_changes(cli: Cli, tmp_path: P
     assert (back["dim"], back["images"], back["projection_id"]) == (DIM, count, "none")
     same(found(cli, query), before)
     assert cli("ingest", gallery, "--json").json["unchanged"] == count
+
+
+def test_pictures_are_described_found_by_words_deleted_and_brought_back(cli: Cli, gallery: Path) -> None:
+    assert cli("ingest", gallery).code == 0
+    red, blue = (ids(cli)[name] for name in ("red/red_0.jpg", "blue/blue_0.jpg"))
+    changed = cli("update", red[:12], "--title", "Zwei Boote im Hafen", "--tags", "sea,boat", "--field", "year=2019")
+    assert changed.code == 0, changed.err
+    assert cli("update", blue[:12], "--title", "灯台と海").code == 0
+    for words, wanted in (("boote", red), ("灯台", blue)):
+        (hit,) = cli("search", "--text", words, "--json").json["results"]
+        assert (hit["id"], hit["found_by"]) == (wanted, ["text"])
+    where = '{"fields.year": {"gte": 2019}, "tags": {"any": ["boat"]}}'
+    both = cli("search", gallery / "blue/blue_0.jpg", "--text", "Hafen", "--filter", where, "--json").json["results"]
+    assert [(hit["id"], hit["found_by"]) for hit in both] == [(red, ["image", "text"])]
+    assert [image["id"] for image in cli("list", "--filter", where, "--json").json["images"]] == [red]
+    assert [image["id"] for image in cli("random", "--filter", where, "--json").json["images"]] == [red]
+
+    assert cli("check", gallery / "red/red_0.jpg", "--exact").code == 0
+    assert cli("delete", red[:12], "--json").json["deleted"] == 1
+    assert cli("check", gallery / "red/red_0.jpg", "--exact").code == 1
+    assert cli("search", "--text", "boote", "--json").json["results"] == []
+    assert cli("restore", red[:12], "--json").json["restored"][0]["title"] == "Zwei Boote im Hafen"
+    assert cli("search", "--text", "boote", "--json").json["results"][0]["id"] == red
 
 
 @pytest.mark.parametrize(("kept", "tolerance"), [("--originals", 1e-3), ("", 0.02)], ids=["originals", "reduced"])

@@ -66,6 +66,7 @@ SDK_HOMES = {
     "rich": ("cli.",),
     "configparser": ("config",),
     "huggingface_hub": ("embedding.hub",),
+    "httpx": ("client.http",),
     "httpx2": ("embedding.hub",),
     "imagehash": ("fingerprint",),
     "idna": ("urls",),
@@ -229,6 +230,15 @@ def test_only_serve_reaches_into_the_api() -> None:
             assert not _within_any(_own(module), ("cli",)), module
 
 
+def test_the_client_knows_nothing_of_the_service() -> None:
+    for module in _modules("client"):
+        assert {m for m in _own(module) if not _within(m, ("client",))} <= {"types"}, module
+        assert _foreign(module) <= {"httpx", "PIL"}, module
+    for module in SOURCES:
+        if not _within(module, ("client",)):
+            assert not _within_any(_own(module), ("client",)), module
+
+
 def test_nobody_below_wiring_imports_it() -> None:
     users = {module for module in SOURCES if "wiring" in _own(module)}
     assert {module.split(".")[0] for module in users} <= {"api", "cli"}
@@ -282,6 +292,7 @@ def test_no_module_grows_out_of_a_reader_s_head(module: str) -> None:
     ("module", "absent"),
     [
         ("image_search.cli", ("onnxruntime", "towhee", "pymilvus", "milvus_lite", "h5py", "minio", "flask", "pyarrow")),
+        ("image_search.client", ("numpy", "onnxruntime", "towhee", "pymilvus", "h5py", "minio", "flask", "pydantic")),
         ("image_search.wiring", ("onnxruntime", "towhee", "pymilvus", "milvus_lite", "h5py", "minio")),
     ],
 )

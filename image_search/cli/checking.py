@@ -1,0 +1,222 @@
+"""check: does the library hold these pictures already?"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import click
+
+from image_search.cli.attempts import PICTURE_FAULTS, STDIN, attempt, exit_if, file_name, read_picture
+from image_search.cli.context import (
+    CliContext,
+    collection_option,
+    emit,
+    exit_if_stopped,
+    json_option,
+    pass_context,
+    stop_on_signals,
+)
+from image_search.cli.progress import progress_bar
+from image_search.cli.tables import name_of, plain, print_failures, print_table, short_id
+from image_search.errors import InvalidParameter, UnsupportedFormat
+from image_search.fingerprint import content_hash
+from image_search.services.answer import CheckOutcome, describe_record
+from image_search.services.progress import Progress, no_progress
+from image_search.services.scanning import Candidate, Source
+from image_search.types import Failure, ImageRecord
+from image_search.wiring import Services
+
+MANY = 20
+"""From so many files on, progress is shown."""
+_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
+Held: TypeAlias = Literal["identical", "near_duplicate", "no"]
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file that was named, or found in a folder that was named."""
+
+    name: str
+    path: Path
+    found: Candidate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """What is known of one picture."""
+
+    name: str
+    image_id: str
+    identical: ImageRecord | None
+    near: tuple[ImageRecord, ...] | None = None
+    """Near-duplicates, best first; None = not looked for."""
+
+    @property
+    def held(self) -> Held:
+        if self.identical is not None:
+            return "identical"
+        return "near_duplicate" if self.near else "no"
+
+    def as_dict(self) -> dict[str, Any]:
+        near = None if self.near is None else [_describe(record) for record in self.near]
+        identical = None if self.identical is None else _describe(self.identical)
+        return {
+            "name": self.name,
+            "id": self.image_id,
+            "held": self.held,
+            "identical": identical,
+            "near_duplicates": near,
+        }
+
+
+@dataclass(slots=True)
+class _Report:
+    """All that was looked at."""
+
+    checked: list[_Checked] = field(default_factory=list)
+    failed: list[Failure] = field(default_factory=list)
+    not_pictures: list[str] = field(default_factory=list)
+    """Files in folders that are something else."""
+    interrupted: bool = False
+
+    @property
+    def counts(self) -> dict[Held, int]:
+        counted = Counter(one.held for one in self.checked)
+        return {held: counted[held] for held in ("identical", "near_duplicate", "no")}
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "counts": {**self.counts, "failed": len(self.failed)},
+            "results": [one.as_dict() for one in self.checked],
+            "failed": [{"path": f.path, "reason": f.reason} for f in self.failed],
+            "not_pictures": self.not_pictures,
+            "interrupted": self.interrupted,
+        }
+
+
+@click.command()
+@click.argument("given", nargs=-1, required=True, metavar="FILE|FOLDER|HASH...")
+@click.option("--sha256", "by_hash", is_flag=True, help="The arguments are SHA-256 hashes; - = lines of `sha256sum`.")
+@click.option("--exact", is_flag=True, help="Look for the same bytes only: much faster, no network is needed.")
+@collection_option
+@json_option
+@pass_context
+def check(
+    context: CliContext, given: tuple[str, ...], by_hash: bool, exact: bool, collection: str | None, as_json: bool
+) -> None:
+    """Tell whether the library holds pictures already: the same bytes, or the same picture in others.
+
+    Folders are walked; what is no picture in them is left out. FILE may be `-` for a picture on stdin.
+
+    Exit code: 0 = the library has all of them, exactly or nearly; 1 = some are new, or could not be looked at.
+
+    \b
+    Examples:
+      image-search check photo.jpg
+      image-search check /media/camera --exact --json
+      image-search check --exact photo.jpg && rm photo.jpg
+      sha256sum *.jpg | image-search check --sha256 -
+    """
+    name = context.collection(collection)
+    report = _Report()
+    with context.services() as services, stop_on_signals() as stop:
+        if by_hash:
+            hashes = list(_hashes(given))
+            known = services.library.known(name, list(dict.fromkeys(image_id for _, image_id in hashes)))
+            report.checked = [_Checked(label, image_id, known.get(image_id)) for label, image_id in hashes]
+        else:
+            files = list(_files(given))
+            with progress_bar() as bar:
+                tell = bar if len(files) >= MANY else no_progress
+                for done, file in enumerate(files):
+                    if stop.is_set():
+                        report.interrupted = True
+                        break
+                    tell(Progress("checking", done, len(files), len(report.failed)))
+                    _check_file(services, name, file, report, exact=exact)
+            if exact:
+                known = services.library.known(name, [one.image_id for one in report.checked])
+                report.checked = [_Checked(c.name, c.image_id, known.get(c.image_id)) for c in report.checked]
+    emit(report.as_dict(), as_json=as_json, text=lambda: _print(report))
+    exit_if_stopped(report.interrupted)
+    exit_if(report.counts["no"] or report.failed)
+
+
+def _check_file(services: Services, collection: str, file: _File, report: _Report, *, exact: bool) -> None:
+    """Look at one file and write into the report what came of it."""
+
+    def look() -> _Checked:
+        if file.found is not None:
+            data = services.preparer.read(file.found)
+        else:
+            data = read_picture(file.path, services.preparer.max_bytes)
+        if exact:
+            return _Checked(file.name, content_hash(data), None)
+        return _outcome(file.name, services.search.check(collection, data))
+
+    one = attempt(file.name, look, PICTURE_FAULTS)
+    if one.result is not None:
+        report.checked.append(one.result)
+    elif file.found is not None and isinstance(one.error, UnsupportedFormat):
+        report.not_pictures.append(file.name)
+    else:
+        report.failed.append(Failure(file.name, str(one.error)))
+
+
+def _outcome(name: str, outcome: CheckOutcome) -> _Checked:
+    near = tuple(ranked.hit.record for ranked in outcome.near_duplicates)
+    return _Checked(name, outcome.image_id, outcome.identical, near)
+
+
+def _files(given: Sequence[str]) -> Iterator[_File]:
+    for text in given:
+        path = Path(text)
+        if path != STDIN and path.is_dir():
+            for found in Source(path).candidates():
+                yield _File(file_name(found.path), found.path, found)
+        else:
+            yield _File(file_name(path), path)
+
+
+def _hashes(given: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """(name, hash): of an argument itself, of lines on stdin the file that they name."""
+    for text in given:
+        lines = (line.decode(errors="replace") for line in sys.stdin.buffer) if text == "-" else iter([text])
+        for line in lines:
+            if not line.strip():
+                continue
+            # A line begins with a backslash where sha256sum wrote an odd name in its own way.
+            digest, _, name = line.strip().removeprefix("\\").partition(" ")
+            if _SHA256.fullmatch(digest) is None:
+                raise InvalidParameter("HASH", f"{digest[:80]!r}; 64 hex digits are expected")
+            yield name.lstrip(" *") or digest.lower(), digest.lower()
+
+
+def _describe(record: ImageRecord) -> dict[str, Any]:
+    return {"id": record.image_id, **describe_record(record)}
+
+
+def _print(report: _Report) -> None:
+    rows = []
+    for one in report.checked:
+        same = one.identical or (one.near[0] if one.near else None)
+        state = {"identical": "identical", "near_duplicate": "near-duplicate", "no": "new"}[one.held]
+        rows.append([state, plain(one.name), short_id(same.image_id) if same else "", name_of(same) if same else ""])
+    if rows:
+        print_table(("", "file", "id", "in the library"), rows)
+    counts = report.counts
+    left_out = f"; {len(report.not_pictures)} files are no pictures" if report.not_pictures else ""
+    click.echo(
+        f"{counts['identical']} identical, {counts['near_duplicate']} near-duplicates, {counts['no']} new, "
+        f"{len(report.failed)} failed{left_out}"
+    )
+    print_failures(report.failed)
+
+
+COMMANDS = (check,)

@@ -1,0 +1,153 @@
+"""delete, restore, trash."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Cli, check_error, ids
+
+pytestmark = pytest.mark.usefixtures("stand_ins")
+
+
+def stored(data_dir: Path) -> set[str]:
+    """Originals in the image store."""
+    return {name for _, _, files in os.walk(data_dir / "images" / "originals") for name in files}
+
+
+def deleted(cli: Cli, *more: object) -> set[str]:
+    return {image["id"] for image in cli("trash", "list", "--json", *more).json["images"]}
+
+
+def test_delete_and_restore(cli: Cli, library: Path, data_dir: Path) -> None:
+    green = ids(cli)["green/green_1.jpg"]
+    before = cli("show", green, "--json").json
+    assert cli("delete", green, "--json").json == {"deleted": 1, "restorable_days": 30, "purged": 0}
+    assert cli("delete", green, "--json").json == {"deleted": 0, "restorable_days": 0, "purged": 0}
+    assert cli("show", green).code == 1
+    assert (library / "green/green_1.jpg").exists()
+    assert cli("status", "--json").json["images"] == 14
+    assert green in stored(data_dir)
+    restored = cli("restore", green[:12], "--json")
+    assert (restored.code, restored.json) == (0, {"restored": [before], "failed": []})
+    assert cli("status", "--json").json["images"] == 15
+    # One that is there is as it should be.
+    assert cli("restore", green, "--json").json["restored"] == [before]
+
+
+def test_delete_in_words(cli: Cli, library: Path) -> None:
+    red, blue, green = (ids(cli)[f"{name}/{name}_0.jpg"] for name in ("red", "blue", "green"))
+    assert cli("delete", red[:12], blue).out == "2 deleted; for 30 days: image-search restore ID\n"
+    assert cli("delete", red).out == "0 deleted\n"
+    assert cli("delete", green, "--permanently").out == "1 deleted for good\n"
+
+
+def test_permanently(cli: Cli, library: Path, data_dir: Path) -> None:
+    red, blue = ids(cli)["red/red_0.jpg"], ids(cli)["blue/blue_0.jpg"]
+    assert cli("delete", red).code == 0
+    # Of the collection, and of its trash; by their first digits both.
+    answer = cli("delete", "--permanently", red[:12], blue[:12], "--json").json
+    assert answer == {"deleted": 2, "restorable_days": 0, "purged": 0}
+    assert not {red, blue} & stored(data_dir)
+    assert deleted(cli) == set()
+    check_error(cli("restore", red, "--json"), 1, "in the trash")
+
+
+def test_a_library_that_keeps_nothing_deleted(cli: Cli, library: Path, data_dir: Path) -> None:
+    red = ids(cli)["red/red_0.jpg"]
+    outcome = cli("--set", "library.trash_days=0", "delete", red)
+    assert outcome.out == "1 deleted for good\n"
+    assert red not in stored(data_dir)
+
+
+def test_delete_purges_what_is_too_old(
+    cli: Cli, library: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    red, blue, green = (ids(cli)[f"{name}/{name}_0.jpg"] for name in ("red", "blue", "green"))
+    now_s = time.time()
+    for image_id, days_ago in ((red, 31), (blue, 29)):
+        with monkeypatch.context() as past:
+            past.setattr(time, "time", lambda days=days_ago: now_s - days * 86_400)
+            assert cli("delete", image_id, "--json").json["deleted"] == 1
+    assert deleted(cli) == {red, blue}
+    outcome = cli("delete", green)
+    assert outcome.out.splitlines()[1] == "1 that had been in the trash for more than 30 days are gone for good"
+    assert deleted(cli) == {blue, green}
+    assert red not in stored(data_dir)
+
+
+def test_restore_of_several_one_of_them_unknown(cli: Cli, library: Path) -> None:
+    red, blue = ids(cli)["red/red_0.jpg"], ids(cli)["blue/blue_0.jpg"]
+    assert cli("delete", red, blue).code == 0
+    outcome = cli("restore", red, "0" * 64, blue[:12], "--json")
+    assert outcome.code == 1
+    assert {record["id"] for record in outcome.json["restored"]} == {red, blue}
+    (failed,) = outcome.json["failed"]
+    assert failed["id"] == "0" * 64
+    assert "no picture" in failed["reason"]
+    assert cli("status", "--json").json["images"] == 15
+    shown = cli("restore", red, "0" * 64)
+    assert shown.code == 1
+    assert shown.out.startswith("1 restored, 1 could not be:\n")
+
+
+def test_the_trash_page_by_page(cli: Cli, library: Path) -> None:
+    assert cli("trash", "list").out == "The trash is empty.\n"
+    gone = sorted(ids(cli).values())[:5]
+    assert cli("delete", *gone).code == 0
+    first = cli("trash", "list", "--limit", 3, "--json").json
+    assert [image["id"] for image in first["images"]] == gone[:3]
+    assert first["next"] == gone[2]
+    rest = cli("trash", "list", "--after", first["next"], "--json").json
+    assert ([image["id"] for image in rest["images"]], rest["next"]) == (gone[3:], None)
+    assert first["images"][0]["deleted_at"][:10] < first["images"][0]["kept_until"][:10]
+    lines = cli("trash", "list", "--limit", 3).out.splitlines()
+    assert [line.split()[0] for line in lines[1:4]] == [image_id[:12] for image_id in gone[:3]]
+    assert lines[-1] == f"There are more: --after {gone[2]}"
+
+
+def test_trash_empty(cli: Cli, library: Path, data_dir: Path) -> None:
+    red = ids(cli)["red/red_0.jpg"]
+    assert cli("delete", red).code == 0
+    kept = cli("trash", "empty", "--older-than", 1, "--yes", "--json")
+    assert (kept.code, kept.json) == (0, {"purged": 0, "interrupted": False})
+    assert deleted(cli) == {red}
+    assert cli("trash", "empty", "--yes").out == "1 gone for good\n"
+    assert deleted(cli) == set()
+    assert red not in stored(data_dir)
+
+
+class Terminal(io.StringIO):
+    """A stdin at which somebody sits."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_trash_empty_asks(
+    cli: Cli, library: Path, monkeypatch: pytest.MonkeyPatch, stdin: Callable[[bytes], None]
+) -> None:
+    red = ids(cli)["red/red_0.jpg"]
+    assert cli("delete", red).code == 0
+    stdin(b"y\n")
+    check_error(cli("trash", "empty", "--json"), 2, "--yes")
+    for answer in ("n\n", "\n", ""):
+        monkeypatch.setattr(sys, "stdin", Terminal(answer))
+        refused = cli("trash", "empty", "--json")
+        assert (refused.code, refused.out) == (1, "")
+        assert "in all collections?" in refused.err
+        assert deleted(cli) == {red}
+    monkeypatch.setattr(sys, "stdin", Terminal("y\n"))
+    assert cli("trash", "empty", "--json").json["purged"] == 1
+
+
+def test_before_there_is_a_library(cli: Cli) -> None:
+    for command in (("delete", "0" * 64), ("restore", "0" * 64), ("trash", "list")):
+        check_error(cli(*command, "--json"), 1, "ingest some pictures first")
+    assert cli("trash", "empty", "--yes", "--json").json["purged"] == 0
