@@ -148,7 +148,7 @@ export class ResultsView {
 
 /** Nothing is near, and what is nearest has not been asked for. @param {State} state */
 function isHidden({ search }) {
-  return search.answer?.nothing_close === true && !search.showNearest;
+  return search.answer?.nothing_close === true && search.results.length > 0 && !search.showNearest;
 }
 
 /** @param {State} state */
