@@ -308,6 +308,15 @@ def test_back_and_forward_walk_through_the_questions(page: Page, sample_image: P
     expect(cards(page).first).to_have_attribute("data-id", second)
 
 
+def test_the_skip_link_keeps_an_uploaded_picture(page: Page, sample_image: Path) -> None:
+    search_with(page, sample_image)
+    page.locator(".skip").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#content")).to_be_focused()
+    expect(page.locator("#query .query-name")).to_have_text(sample_image.name)
+    expect(cards(page).first.locator(".card-reason")).to_have_text("Same picture")
+
+
 def test_a_reloaded_upload_is_said_to_be_gone(page: Page, sample_image: Path) -> None:
     search_with(page, sample_image)
     page.reload()

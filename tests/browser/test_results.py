@@ -39,6 +39,12 @@ def test_the_grid_fills_as_one_scrolls_without_sending_the_picture_again(page: P
     assert page.locator("#grid .rank").all_inner_texts() == [str(rank) for rank in range(1, 61)]
 
 
+def test_a_tall_screen_is_filled_without_scrolling(page: Page) -> None:
+    page.set_viewport_size({"width": 700, "height": 6000})
+    at_random(page)
+    expect(cards(page)).to_have_count(60)
+
+
 def test_number_and_size_by_slider(page: Page) -> None:
     page.set_viewport_size({"width": 700, "height": 500})
     at_random(page)
