@@ -227,6 +227,7 @@ def test_words_alone_and_with_a_picture(page: Page, live_server: str) -> None:
     with_words(page, tag)
     expect(cards(page).first.locator(".card-reason")).to_contain_text("by words")
     expect(page.locator("#query")).to_be_hidden()
+    assert page.locator("#grid").evaluate("(grid) => grid.clientWidth") > 1000
     expect(page.locator("#share-field")).to_be_hidden()
 
     cards(page).first.get_by_role("button", name="Search with this").click()

@@ -77,6 +77,8 @@ def test_each_result_says_score_kind_and_what_found_it(page: Page) -> None:
 
 def test_nothing_close_is_said_plainly(page: Page) -> None:
     # The tiny network of these tests has no measured cut-off: the answer is the service's but for this word.
+    page.set_viewport_size({"width": 700, "height": 500})
+
     def far(route: Route) -> None:
         response = route.fetch()
         route.fulfill(response=response, json={**response.json(), "nothing_close": True, "cut_off": 0.9})
@@ -89,6 +91,9 @@ def test_nothing_close_is_said_plainly(page: Page) -> None:
     page.get_by_role("button", name="Show the nearest anyway").click()
     expect(cards(page).first).to_be_visible()
     expect(page.locator("#results-title")).to_contain_text("none of them close")
+    page.get_by_label("Number of results at once").focus()
+    page.keyboard.press("ArrowLeft")
+    expect(cards(page)).to_have_count(10)
 
 
 def test_the_viewer_shows_the_full_picture_beside_the_query(page: Page) -> None:

@@ -167,7 +167,7 @@ function headingOf(state, tr) {
   const { search } = state;
   if (search.phase === "loading") return tr.t("results.loading");
   if (search.phase !== "done") return tr.t("results.waiting");
-  if (isHidden(state)) return tr.t("results.none");
+  if (isHidden(state)) return tr.t("results.noneClose");
   const { length } = visible(state);
   if (!length) return tr.t("results.none");
   const isNear = search.answer?.nothing_close === true;
