@@ -29,7 +29,7 @@ const PARAMS = { top_k: 20, offset: 0 };
 
 test("a file travels as multipart: the picture, and params as one JSON part", async () => {
   const asked = stubFetch(() => json({ ok: true, results: [] }));
-  const { body, roundTripMs } = await open().searchByFile(new Blob(["bytes"], { type: "image/png" }), PARAMS, { name: "a.png" });
+  const { body, roundTripMs } = await open().search(PARAMS, { file: new Blob(["bytes"], { type: "image/png" }), name: "a.png" });
   assert.deepEqual(body.results, []);
   assert.ok(roundTripMs >= 0);
   assert.equal(asked[0].url, "/search");
@@ -42,9 +42,9 @@ test("a file travels as multipart: the picture, and params as one JSON part", as
   assert.equal(asked[0].headers.get("Content-Type"), null);
 });
 
-test("a stored picture travels as JSON with its id", async () => {
+test("what needs no bytes travels as JSON", async () => {
   const asked = stubFetch(() => json({ ok: true, results: [] }));
-  await open().searchByStored("f".repeat(64), { top_k: 5, offset: 10 });
+  await open().search({ image_id: "f".repeat(64), top_k: 5, offset: 10 });
   assert.equal(asked[0].headers.get("Content-Type"), "application/json");
   assert.deepEqual(JSON.parse(asked[0].body), { image_id: "f".repeat(64), top_k: 5, offset: 10 });
 });
@@ -63,9 +63,9 @@ test("the key is asked anew for each search and sent as X-API-Key, never with co
   const asked = stubFetch(() => json({ ok: true }));
   let key = null;
   const api = new Api({ base: "", key: () => key });
-  await api.searchByStored("a", PARAMS);
+  await api.search(PARAMS);
   key = "s3cret";
-  await api.searchByStored("a", PARAMS);
+  await api.search(PARAMS);
   await api.status();
   await api.ready();
   assert.deepEqual(asked.map(({ headers }) => headers.get("X-API-Key")), [null, "s3cret", null, null]);
@@ -74,7 +74,7 @@ test("the key is asked anew for each search and sent as X-API-Key, never with co
 
 test("a key that no header can carry is a refused key", async () => {
   const asked = stubFetch(() => json({ ok: true }));
-  await assert.rejects(new Api({ base: "", key: () => "密钥" }).searchByStored("a", PARAMS), ({ status }) => status === 401);
+  await assert.rejects(new Api({ base: "", key: () => "密钥" }).search(PARAMS), ({ status }) => status === 401);
   assert.equal(asked.length, 0);
 });
 
@@ -83,7 +83,7 @@ test("a problem becomes an ApiError with all that it says", async () => {
   stubFetch(() =>
     problem(422, { title: "Unprocessable", detail: "The JPEG ends early.", code: "invalid_image", errors, request_id: "r1" }),
   );
-  await assert.rejects(open().searchByFile(new Blob(["x"]), PARAMS), (error) => {
+  await assert.rejects(open().search(PARAMS), (error) => {
     assert.ok(error instanceof ApiError);
     assert.equal(error.status, 422);
     assert.equal(error.code, "invalid_image");
@@ -135,7 +135,7 @@ test("an abort stays an abort, also while the body arrives; a timeout is the ser
       stage === "headers" ? failing(signal) : Promise.resolve({ ok: true, headers: new Headers(), text: () => failing(signal) });
 
     const stopped = new AbortController();
-    const search = open().searchByStored("a", PARAMS, { signal: stopped.signal });
+    const search = open().search(PARAMS, { signal: stopped.signal });
     setImmediate(() => stopped.abort());
     await assert.rejects(search, isAbort, stage);
 
@@ -144,4 +144,25 @@ test("an abort stays an abort, also while the body arrives; a timeout is the ser
     setImmediate(() => late.abort(new DOMException("", "TimeoutError")));
     await assert.rejects(status, ({ code, status }) => code === "timeout" && status === 0, stage);
   }
+});
+
+test("an address that the service could not fetch is no absence of the service", async () => {
+  stubFetch(() => problem(502, { code: "url_fetch_failed" }));
+  await assert.rejects(open().search(PARAMS), ({ status, isAway }) => status === 502 && !isAway);
+});
+
+test("a stored picture's bytes come by their signed address, without the key", async () => {
+  const asked = stubFetch(() => new Response("bytes"));
+  const api = new Api({ base: "https://a.example", key: () => "s3cret" });
+  assert.equal(await (await api.bytes("https://a.example/images/1/file?sig=x")).text(), "bytes");
+  assert.equal(asked[0].headers, undefined);
+  stubFetch(() => problem(404, {}));
+  await assert.rejects(api.bytes("https://a.example/x"), ({ status }) => status === 404);
+});
+
+test("a picture by its id, and one at random", async () => {
+  const asked = stubFetch(({ url }) => json(url.endsWith("random") ? { ok: true, images: [{ id: "r" }] } : { ok: true, id: "i" }));
+  assert.equal((await open().image("../x")).id, "i");
+  assert.deepEqual(await open().random(), [{ id: "r" }]);
+  assert.deepEqual(asked.map(({ url }) => url), ["/images/..%2Fx", "/images/random"]);
 });

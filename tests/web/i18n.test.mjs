@@ -1,7 +1,12 @@
 import assert from "node:assert/strict";
 import { readFile, readdir } from "node:fs/promises";
 import { test } from "node:test";
-import { LOCALES, MESSAGES, pickLocale, translator } from "../../web/js/i18n.js";
+import { LOCALES, pickLocale, speak, translator } from "../../web/js/i18n.js";
+import { MESSAGES as en } from "../../web/js/i18n/en.js";
+import { MESSAGES as zh } from "../../web/js/i18n/zh.js";
+
+const MESSAGES = { en, zh };
+await Promise.all(LOCALES.map(speak));
 
 const WEB = new URL("../../web/", import.meta.url);
 const holes = (text) => [...text.matchAll(/\{(\w+)\}/g)].map(([, name]) => name).sort();
@@ -19,10 +24,15 @@ test("every language has the same messages, none empty, with the same holes", ()
 
 test("the messages that index.html names exist, and its English words are theirs", async () => {
   const html = await readFile(new URL("index.html", WEB), "utf8");
-  const named = [...html.matchAll(/data-t(?:-label)?="([^"]+)"/g)].map(([, key]) => key);
+  const named = [...html.matchAll(/data-t(?:-label|-holder)?="([^"]+)"/g)].map(([, key]) => key);
   assert.ok(named.length > 10);
   for (const key of named) assert.ok(key in MESSAGES.en, key);
-  for (const [, key, words] of html.matchAll(/data-t="([^"]+)">([^<]+)</g)) assert.equal(words, MESSAGES.en[key], key);
+  const written = [
+    ...html.matchAll(/data-t="([^"]+)"(?: hidden)?>([^<]+)</g),
+    ...html.matchAll(/data-t-(?:label|holder)="([^"]+)" (?:aria-label|placeholder)="([^"]+)"/g),
+  ];
+  assert.ok(written.length > 40);
+  for (const [, key, words] of written) assert.equal(words, MESSAGES.en[key], key);
 });
 
 test("no message is left over", async () => {
@@ -33,7 +43,7 @@ test("no message is left over", async () => {
     }
   }
   const source = (await Promise.all(files.map((file) => readFile(file, "utf8")))).join("\n");
-  const built = [/^error\.\d{3}$/, /^status\.(connecting|warming|away)$/];
+  const built = [/^error\.\d{3}$/, /^status\.(connecting|warming|away)$/, /^(match|collapse)\.\w+$/];
   const unused = Object.keys(MESSAGES.en).filter(
     (key) => !source.includes(`"${key.replace(/\.(one|other)$/, "")}"`) && !built.some((form) => form.test(key)),
   );
@@ -57,4 +67,8 @@ test("numbers and plurals follow the language", () => {
 test("what fills a hole is not read as a message again", () => {
   const text = translator("en").t("results.announce", { count: "{name}", name: "$& {score}", score: "0.5" });
   assert.equal(text, "{name}. The first is $& {score}, score 0.5.");
+});
+
+test("a language that was not fetched is no quiet nothing", () => {
+  assert.throws(() => translator("fr"), /fr/);
 });

@@ -2,15 +2,15 @@ import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 import { ApiError } from "../../web/js/api.js";
 import { Searcher } from "../../web/js/searcher.js";
-import { Store, initialState } from "../../web/js/store.js";
+import { PLAIN, Store, initialState } from "../../web/js/store.js";
 
 const result = (n) => ({
   id: String(n).repeat(64).slice(0, 64), rank: n, score: 1 - n / 10, match: "similar", title: "", source_name: `${n}.png`,
   sources: [`${n}.png`], url: `/images/${n}/file`, thumbnail_url: `/images/${n}/thumbnail`, width: 4, height: 3,
 });
-const answer = (numbers, { offset = 0, hasMore = false } = {}) => ({
+const answer = (numbers, { offset = 0, hasMore = false, token = null } = {}) => ({
   body: {
-    ok: true, query: { id: null, width: 8, height: 6 }, results: numbers.map(result),
+    ok: true, query: { id: token, width: 8, height: 6 }, results: numbers.map(result),
     page: { offset, top_k: 20, returned: numbers.length, has_more: hasMore }, timing_ms: { total: offset || 1 },
   },
   roundTripMs: 5,
@@ -20,17 +20,20 @@ const settled = () => new Promise((resolve) => setImmediate(resolve));
 /** An API whose requests wait until the test answers them. */
 class WaitingApi {
   requests = [];
-  #ask(kind, what, params, { signal }) {
+  #ask(what, params, signal) {
     return new Promise((resolve, reject) => {
-      this.requests.push({ kind, what, params, signal, resolve, reject });
+      this.requests.push({ what, params, signal, resolve, reject });
       signal.addEventListener("abort", () => reject(new DOMException("", "AbortError")));
     });
   }
-  searchByFile(file, params, options) {
-    return this.#ask("file", file, params, options);
+  search(params, { file, signal }) {
+    return this.#ask(file ?? null, params, signal);
   }
-  searchByStored(id, params, options) {
-    return this.#ask("stored", id, params, options);
+  random({ signal }) {
+    return this.#ask("random", {}, signal);
+  }
+  image(id, { signal }) {
+    return this.#ask(id, {}, signal);
   }
 }
 
@@ -43,7 +46,7 @@ beforeEach(() => {
 });
 
 test("a file: loading, then its results", async () => {
-  searcher.withFile(new Blob(["x"]));
+  searcher.withFiles([new Blob(["x"])]);
   assert.equal(store.state.search.phase, "loading");
   assert.deepEqual(api.requests[0].params, { top_k: 20, offset: 0 });
   api.requests[0].resolve(answer([1, 2]));
@@ -53,7 +56,7 @@ test("a file: loading, then its results", async () => {
 });
 
 test("a new search aborts the old one, and a late answer is dropped even where the abort came too late", async () => {
-  searcher.withFile(new Blob(["old"]));
+  searcher.withFiles([new Blob(["old"])]);
   const [old] = api.requests;
   searcher.withResult(result(3));
   assert.equal(old.signal.aborted, true);
@@ -71,7 +74,7 @@ test("the next page starts after the last, is appended, and brings no picture tw
   void searcher.more();
   void searcher.more();
   assert.equal(api.requests.length, 2, "a second press while loading asks nothing");
-  assert.deepEqual(api.requests[1].params, { top_k: 20, offset: 2 });
+  assert.deepEqual(api.requests[1].params, { image_id: result(1).id, top_k: 20, offset: 2 });
   const [first] = store.state.search.results;
   api.requests[1].resolve(answer([2, 3], { offset: 2 }));
   await settled();
@@ -142,7 +145,7 @@ test("clear drops the query, its running search and its preview", async () => {
   const real = URL.revokeObjectURL;
   URL.revokeObjectURL = (url) => revoked.push(url);
   try {
-    searcher.withFile(new Blob(["x"]));
+    searcher.withFiles([new Blob(["x"])]);
     const { previewUrl } = store.state.query;
     searcher.clear();
     await settled();
@@ -153,4 +156,101 @@ test("clear drops the query, its running search and its preview", async () => {
   assert.equal(api.requests[0].signal.aborted, true);
   assert.equal(store.state.query, null);
   assert.equal(store.state.search.phase, "idle");
+});
+
+test("pages and refinements go by the token of the first answer; its size stays", async () => {
+  searcher.withFiles([new Blob(["x"])]);
+  api.requests[0].resolve(answer([1], { token: "t", hasMore: true }));
+  await settled();
+  void searcher.more();
+  assert.deepEqual(api.requests[1].params, { query_id: "t", top_k: 20, offset: 1 });
+  searcher.refine({ words: "red" });
+  assert.deepEqual(api.requests[2].params, { query_id: "t", text: "red", top_k: 20, offset: 0 });
+  assert.equal(api.requests[2].what, null, "the picture is not sent again");
+  assert.equal(store.state.search.results.length, 1, "the older results stay meanwhile");
+  const next = answer([2], { token: "t2" });
+  Object.assign(next.body.query, { width: null, height: null });
+  api.requests[2].resolve(next);
+  await settled();
+  assert.deepEqual(store.state.search.answer.query, { id: "t2", width: 8, height: 6 });
+});
+
+test("a token that grew too old sends the picture once more; another region needs it too", async () => {
+  searcher.withFiles([new Blob(["x"])]);
+  api.requests[0].resolve(answer([1], { token: "t" }));
+  await settled();
+  searcher.refine({ words: "red" });
+  api.requests[1].reject(new ApiError({ status: 422, code: "invalid_parameter", errors: [{ field: "query_id", reason: "is too old" }] }));
+  await settled();
+  assert.deepEqual([api.requests[2].params.query_id, api.requests[2].what instanceof Blob], [undefined, true]);
+  api.requests[2].resolve(answer([1], { token: "u" }));
+  await settled();
+  const crop = { left: 0, top: 0, right: 0.5, bottom: 1 };
+  searcher.refine({ crop });
+  assert.deepEqual([api.requests[3].params.crop, api.requests[3].what instanceof Blob], [crop, true]);
+});
+
+test("a new picture leaves the region and what to be unlike behind, and keeps words and filters", () => {
+  const filters = { ...store.state.filters, minWidth: 5 };
+  searcher.withResult(result(1));
+  searcher.refine({ words: "red", filters, crop: { left: 0, top: 0, right: 0.5, bottom: 1 } });
+  searcher.unlike(result(2));
+  searcher.unlike(result(2));
+  assert.equal(store.state.negatives.length, 1);
+  searcher.withUrl("https://a.example/b.png");
+  const { words, crop, negatives } = store.state;
+  assert.deepEqual({ words, crop, negatives }, { words: "red", crop: null, negatives: [] });
+  assert.equal(store.state.filters, filters);
+});
+
+test("words alone are a search; without them there is none", () => {
+  searcher.refine({ words: "red" });
+  assert.deepEqual(api.requests[0].params, { text: "red", top_k: 20, offset: 0 });
+  searcher.refine({ words: "" });
+  assert.equal(api.requests.length, 1);
+  assert.equal(api.requests[0].signal.aborted, true);
+  assert.equal(store.state.search.phase, "idle");
+});
+
+test("clear takes the picture away and searches on with the words", () => {
+  searcher.refine({ words: "red" });
+  searcher.withResult(result(1));
+  searcher.clear();
+  assert.equal(store.state.query, null);
+  assert.deepEqual(api.requests.at(-1).params, { text: "red", top_k: 20, offset: 0 });
+});
+
+test("several pictures become rows, asked one after the other; one of them alone is a search again", async () => {
+  searcher.withFiles([new Blob(["a"]), new Blob(["b"])]);
+  assert.deepEqual([store.state.query, store.state.rows.length, api.requests.length], [null, 2, 1]);
+  api.requests[0].resolve(answer([1]));
+  await settled();
+  assert.equal(api.requests.length, 2);
+  searcher.withFiles([store.state.rows[1].query.file]);
+  assert.equal(api.requests[1].signal.aborted, true);
+  assert.deepEqual([store.state.rows.length, store.state.query.kind], [0, "file"]);
+});
+
+test("a picture at random is searched with", async () => {
+  void searcher.withRandom();
+  assert.equal(store.state.query, null);
+  api.requests[0].resolve([result(4)]);
+  await settled();
+  assert.equal(store.state.query.imageId, result(4).id);
+  assert.equal(api.requests[1].params.image_id, result(4).id);
+});
+
+test("a link opens with all that it asks; what stopped it goes on when the service is back", async () => {
+  const link = { ...PLAIN, words: "red", share: 0.7, imageId: result(5).id, url: null, topK: 50, viewedId: null };
+  void searcher.open(link, []);
+  api.requests[0].reject(new ApiError({ status: 503, code: "warming_up" }));
+  await settled();
+  assert.equal(awayCalls, 1);
+  searcher.resume();
+  assert.equal(api.requests[1].what, result(5).id);
+  api.requests[1].resolve(result(5));
+  await settled();
+  assert.deepEqual(api.requests[2].params, {
+    image_id: result(5).id, text: "red", weights: { image: 0.7, text: 0.3 }, top_k: 50, offset: 0,
+  });
 });

@@ -1,5 +1,5 @@
 // @ts-check
-/** @import {FieldError, Problem, SearchAnswer, ServiceStatus} from "./types.js" */
+/** @import {FieldError, Problem, SearchAnswer, ServiceStatus, StoredImage} from "./types.js" */
 
 /** A request that brought no good answer. Status 0: no answer came at all; 200: one that is not understood. */
 export class ApiError extends Error {
@@ -21,7 +21,8 @@ export class ApiError extends Error {
 
   /** The service cannot be reached or cannot answer now; the same request may succeed later. */
   get isAway() {
-    return this.status === 0 || [502, 503, 504].includes(this.status);
+    // The service itself says so where another server did not give it a picture.
+    return this.status === 0 || ([502, 503, 504].includes(this.status) && this.code !== "url_fetch_failed");
   }
 }
 
@@ -48,31 +49,53 @@ export class Api {
   }
 
   /**
-   * @param {Blob} file
-   * @param {{top_k: number, offset: number}} params
-   * @param {{signal?: AbortSignal, name?: string}} [options]
+   * @param {Record<string, unknown>} params
+   * @param {{file?: Blob | null, name?: string, signal?: AbortSignal}} [options] `file`: the query picture itself
    * @returns {Promise<Answer<SearchAnswer>>}
    */
-  searchByFile(file, params, { signal, name = "query" } = {}) {
+  search(params, { file, name, signal } = {}) {
+    const json = JSON.stringify(params);
+    if (!file) {
+      const headers = { "Content-Type": "application/json" };
+      return this.#request("/search", { method: "POST", headers, body: json, signal });
+    }
     const form = new FormData();
-    form.append("image", file, name);
-    form.append("params", JSON.stringify(params));
+    form.append("image", file, name || "query");
+    form.append("params", json);
     return this.#request("/search", { method: "POST", body: form, signal });
   }
 
   /**
    * @param {string} imageId
-   * @param {{top_k: number, offset: number}} params
    * @param {{signal?: AbortSignal}} [options]
-   * @returns {Promise<Answer<SearchAnswer>>}
+   * @returns {Promise<StoredImage>}
    */
-  searchByStored(imageId, params, { signal } = {}) {
-    return this.#request("/search", {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ image_id: imageId, ...params }),
-      signal,
-    });
+  async image(imageId, { signal } = {}) {
+    /** @type {Answer<StoredImage>} */
+    const { body } = await this.#request(`/images/${encodeURIComponent(imageId)}`, { signal });
+    return body;
+  }
+
+  /**
+   * @param {{signal?: AbortSignal}} [options]
+   * @returns {Promise<StoredImage[]>} one picture at random; none of an empty library
+   */
+  async random({ signal } = {}) {
+    /** @type {Answer<{images: StoredImage[]}>} */
+    const { body } = await this.#request("/images/random", { cache: "no-store", signal });
+    return body.images;
+  }
+
+  /**
+   * A stored picture itself.
+   * @param {string} url as the service gave it: signed, so no key goes with it
+   * @param {{signal?: AbortSignal}} [options]
+   * @returns {Promise<Blob>}
+   */
+  async bytes(url, { signal } = {}) {
+    const response = await heard(() => fetch(url, { signal, credentials: "omit" }), signal);
+    if (!response.ok) throw problemOf(response, null);
+    return heard(() => response.blob(), signal);
   }
 
   /**
@@ -111,27 +134,28 @@ export class Api {
     }
 
     const startedAt = performance.now();
-    /** @type {Response} */
-    let response;
-    try {
-      response = await fetch(this.#base + path, { ...init, headers, credentials: "omit" });
-    } catch (error) {
-      if (isAbort(error) || init.signal?.aborted) throw abortOf(init.signal, error);
-      throw new ApiError({ status: 0, code: "network" });
-    }
-    /** @type {unknown} */
-    let body;
-    try {
-      body = parsed(await response.text());
-    } catch (error) {
-      if (isAbort(error) || init.signal?.aborted) throw abortOf(init.signal, error);
-      throw new ApiError({ status: 0, code: "network" });
-    }
+    const response = await heard(() => fetch(this.#base + path, { ...init, headers, credentials: "omit" }), init.signal);
+    const body = parsed(await heard(() => response.text(), init.signal));
     if (!response.ok) throw problemOf(response, body);
     if (body === undefined && path !== "/readyz") {
       throw new ApiError({ status: response.status, code: "not_json" });
     }
     return { body: /** @type {T} */ (body), roundTripMs: performance.now() - startedAt };
+  }
+}
+
+/**
+ * What `call` brings; a network's failure as an ApiError.
+ * @template T
+ * @param {() => Promise<T>} call
+ * @param {AbortSignal | null | undefined} signal
+ */
+async function heard(call, signal) {
+  try {
+    return await call();
+  } catch (error) {
+    if (isAbort(error) || signal?.aborted) throw abortOf(signal, error);
+    throw new ApiError({ status: 0, code: "network" });
   }
 }
 

@@ -14,10 +14,11 @@ export function formatScore(score) {
 
 /**
  * @param {number} score
+ * @param {number} [best] the best of all where that has no upper bound, as that of words
  * @returns {number} how much of the bar is full, 0 to 1
  */
-export function barFill(score) {
-  return Number.isFinite(score) ? Math.min(1, Math.max(0, score)) : 0;
+export function barFill(score, best = 1) {
+  return Number.isFinite(score) ? Math.min(1, Math.max(0, score / Math.max(1, best))) : 0;
 }
 
 /** @param {number} ms */
@@ -64,13 +65,4 @@ export function safeUrl(address, base) {
   } catch {
     return null;
   }
-}
-
-/**
- * @param {number} maxTopK
- * @returns {number[]} sizes to offer
- */
-export function topKChoices(maxTopK) {
-  const fitting = [10, 20, 50, 100, 200].filter((size) => size <= maxTopK);
-  return fitting.length ? fitting : [Math.max(1, maxTopK)];
 }

@@ -1,6 +1,8 @@
 // @ts-check
 /** @import {Hint, Limits} from "./types.js" */
-import { formatBytes } from "./format.js";
+import { formatBytes, safeUrl } from "./format.js";
+
+const MOST_AT_ONCE = 32;
 
 /**
  * The pictures among what was dropped or pasted; files of unknown type stay, the service decides about them.
@@ -11,40 +13,60 @@ export function pictureFiles(files) {
 }
 
 /**
- * Which file to search with, and what to tell about the choice.
+ * Which files to search with, and what to tell about the rest.
  * @param {Iterable<File>} given
  * @param {Limits | undefined} limits
- * @returns {{file: File | null, hint: Hint | null}}
+ * @returns {{files: File[], hint: Hint | null}}
  */
 export function pick(given, limits) {
-  const files = [...given];
-  const [file] = pictureFiles(files);
-  if (!file) {
-    const name = files[0]?.name;
-    return {
-      file: null,
-      hint: name ? { key: "hint.notPicture", params: { name }, tone: "error" } : { key: "hint.nothing", tone: "info" },
-    };
-  }
-  if (file.size === 0) return { file: null, hint: { key: "hint.emptyFile", params: { name: file.name }, tone: "error" } };
-  const limit = limits?.max_image_bytes;
-  if (limit && file.size > limit) {
-    const params = { name: file.name, size: formatBytes(file.size), limit: formatBytes(limit) };
-    return { file: null, hint: { key: "hint.tooLarge", params, tone: "error" } };
-  }
-  return { file, hint: files.length > 1 ? { key: "hint.firstOnly", params: { name: file.name }, tone: "info" } : null };
+  const all = [...given];
+  const pictures = pictureFiles(all);
+  const files = pictures.filter((file) => file.size > 0).slice(0, limits?.max_queries ?? MOST_AT_ONCE);
+  const name = all[0]?.name ?? "";
+  if (!all.length) return { files, hint: { key: "hint.nothing", tone: "info" } };
+  if (!pictures.length) return { files, hint: { key: "hint.notPicture", params: { name }, tone: "error" } };
+  if (!files.length) return { files, hint: { key: "hint.emptyFile", params: { name: pictures[0].name }, tone: "error" } };
+  const left = all.length - files.length;
+  return { files, hint: left ? { key: "hint.leftOut", params: { n: left }, tone: "info" } : null };
 }
 
-/** @param {DataTransfer | null} data */
-function carriesFiles(data) {
-  return !!data && [...data.types].includes("Files");
+/**
+ * Why this file cannot be sent; null where it can.
+ * @param {Blob & {name?: string}} file
+ * @param {Limits | undefined} limits
+ * @returns {Hint | null}
+ */
+export function tooLarge(file, limits) {
+  const limit = limits?.max_image_bytes;
+  if (!limit || file.size <= limit) return null;
+  const params = { name: file.name ?? "", size: formatBytes(file.size), limit: formatBytes(limit) };
+  return { key: "hint.tooLarge", params, tone: "error" };
+}
+
+/**
+ * The address in a text that is nothing but one.
+ * @param {string} text
+ * @returns {string | null}
+ */
+export function addressIn(text) {
+  const word = text.trim();
+  return /^https?:\/\/\S+$/i.test(word) && word.length <= 2048 ? safeUrl(word, word) : null;
 }
 
 /**
  * Listens for pictures dropped anywhere, pasted, or chosen with `chooser`.
- * @param {{chooser: HTMLInputElement, onFiles: (files: File[]) => void, onDragging: (dragging: boolean) => void}} parts
+ * @param {{chooser: HTMLInputElement, onFiles: (files: File[]) => void, onAddress: (url: string) => void,
+ *   onDragging: (dragging: boolean) => void}} parts
  */
-export function listen({ chooser, onFiles, onDragging }) {
+export function listen({ chooser, onFiles, onAddress, onDragging }) {
+  /** @param {DataTransfer | null} data */
+  const take = (data) => {
+    const files = [...(data?.files ?? [])];
+    const address = addressIn(data?.getData("text/uri-list") || data?.getData("text/plain") || "");
+    if (address && !files.length) onAddress(address);
+    else onFiles(files);
+  };
+
   chooser.addEventListener("change", () => {
     const files = [...(chooser.files ?? [])];
     // Emptied, so that choosing the same file again is a change again.
@@ -52,37 +74,44 @@ export function listen({ chooser, onFiles, onDragging }) {
     if (files.length) onFiles(files);
   });
 
+  // What is dragged from this page itself is not meant for it.
+  let isOwn = false;
+  window.addEventListener("dragstart", () => (isOwn = true));
+  window.addEventListener("dragend", () => (isOwn = false));
+  /** @param {DataTransfer | null} data a picture dragged from another page comes as its address */
+  const carriesPictures = (data) =>
+    !isOwn && !!data && (data.types.includes("Files") || data.types.includes("text/uri-list"));
+
   // enter and leave fire for each element passed over; the depth tells the window's edge.
   let depth = 0;
   window.addEventListener("dragenter", (event) => {
-    if (!carriesFiles(event.dataTransfer)) return;
+    if (!carriesPictures(event.dataTransfer)) return;
     event.preventDefault();
     depth += 1;
     onDragging(true);
   });
   window.addEventListener("dragleave", (event) => {
-    if (!carriesFiles(event.dataTransfer)) return;
+    if (!carriesPictures(event.dataTransfer)) return;
     depth = Math.max(0, depth - 1);
     if (depth === 0) onDragging(false);
   });
   window.addEventListener("dragover", (event) => {
-    if (!carriesFiles(event.dataTransfer)) return;
+    if (!carriesPictures(event.dataTransfer)) return;
     event.preventDefault();
     if (event.dataTransfer) event.dataTransfer.dropEffect = "copy";
   });
   window.addEventListener("drop", (event) => {
-    if (!carriesFiles(event.dataTransfer)) return;
+    if (!carriesPictures(event.dataTransfer)) return;
     event.preventDefault();
     depth = 0;
     onDragging(false);
-    onFiles([...(event.dataTransfer?.files ?? [])]);
+    take(event.dataTransfer);
   });
 
   document.addEventListener("paste", (event) => {
-    const files = [...(event.clipboardData?.files ?? [])];
     const typing = event.target instanceof HTMLInputElement || event.target instanceof HTMLTextAreaElement;
-    if (typing && !files.length) return;
+    if (typing && !event.clipboardData?.files.length) return;
     event.preventDefault();
-    onFiles(files);
+    take(event.clipboardData);
   });
 }

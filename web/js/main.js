@@ -1,26 +1,47 @@
 // @ts-check
+/** @import {Locale} from "./i18n.js" */
+/** @import {FileQuery} from "./types.js" */
+/** @import {Picking} from "./views/card.js" */
+/** @import {QueryActions} from "./views/query.js" */
+/** @import {ResultsActions} from "./views/results.js" */
 import { API_BASE } from "../config.js";
 import { Api } from "./api.js";
 import { byId } from "./dom.js";
-import { listen, pick } from "./inputs.js";
-import { LOCALES, pickLocale, translatePage } from "./i18n.js";
+import { listen, pick, tooLarge } from "./inputs.js";
+import { LOCALES, pickLocale, speak, translatePage } from "./i18n.js";
 import { SessionKey } from "./keys.js";
 import { Monitor } from "./monitor.js";
+import { Navigation } from "./navigation.js";
 import { Searcher } from "./searcher.js";
+import { remember, remembered } from "./settings.js";
+import { shrink } from "./shrink.js";
 import { Store, initialState } from "./store.js";
-import { rememberLocale, rememberedLocale } from "./settings.js";
+import { Viewing } from "./viewing.js";
+import { AddressView } from "./views/address.js";
+import { later } from "./views/later.js";
 import { NoticeView } from "./views/notice.js";
-import { QueryView } from "./views/query.js";
-import { ResultsView } from "./views/results.js";
+import { RefineView } from "./views/refine.js";
+import { StartView } from "./views/start.js";
 import { StatusView } from "./views/status.js";
 
 const key = new SessionKey(() => sessionStorage);
-const store = new Store(
-  initialState({ locale: pickLocale([rememberedLocale(), ...navigator.languages]), hasKey: key.get() !== null }),
-);
+const locale = pickLocale([remembered("locale"), ...navigator.languages]);
+await speak(locale);
+const thumbPx = Number(remembered("thumb")) || undefined;
+const store = new Store(initialState({ locale, hasKey: key.get() !== null, thumbPx }));
 const api = new Api({ base: API_BASE, key: () => key.get() });
 const searcher = new Searcher({ api, store, onAway: () => void monitor.check() });
 const monitor = new Monitor({ api, store, onReturn: () => searcher.resume() });
+const viewing = new Viewing({ api, store, onNearEnd: () => void searcher.more() });
+const navigation = new Navigation({
+  store,
+  past: history,
+  address: location,
+  onOpen: async (link, files) => {
+    await searcher.open(link, files);
+    if (link.viewedId) await viewing.open(link.viewedId);
+  },
+});
 
 /** @param {string | null} value */
 function setKey(value) {
@@ -28,52 +49,106 @@ function setKey(value) {
   store.update({ hasKey: value !== null });
 }
 
+/** @param {File[]} given */
+async function takeFiles(given) {
+  const limits = store.state.service.status?.limits;
+  const { files, hint } = pick(given, limits);
+  const ready = store.state.original ? files : await Promise.all(files.map((file) => shrink(file)));
+  const refusal = ready.map((file) => tooLarge(file, limits)).find((found) => found);
+  if (ready.length && !refusal) searcher.withFiles(ready);
+  store.update({ hint: refusal ?? hint });
+}
+
+/** @param {Locale} chosen */
+async function setLocale(chosen) {
+  try {
+    await speak(chosen);
+  } catch {
+    store.update({ hint: { key: "error.away", tone: "error" } });
+    return;
+  }
+  remember("locale", chosen);
+  store.update({ locale: chosen });
+}
+
 const chooser = byId("chooser", HTMLInputElement);
 const base = new URL(API_BASE || ".", location.href).href;
-const choose = () => chooser.click();
+const address = new AddressView({ actions: { go: (url) => searcher.withUrl(url) } });
+const giving = {
+  choose: () => chooser.click(),
+  address: () => address.open(),
+  random: () => void searcher.withRandom(),
+};
+/** @type {Picking} */
+const picking = {
+  searchWith: (image) => searcher.withResult(image),
+  unlike: (image) => searcher.unlike(image),
+  view: (viewed) => viewing.show(viewed),
+};
+/** @type {QueryActions & ResultsActions & {only: (query: FileQuery) => void}} */
+const working = {
+  ...giving,
+  ...picking,
+  clear: () => searcher.clear(),
+  crop: (crop) => searcher.refine({ crop }),
+  more: () => void searcher.more(),
+  setTopK: (topK) => searcher.setTopK(topK),
+  setThumb: (px) => {
+    remember("thumb", String(px));
+    store.update({ thumbPx: px });
+  },
+  showNearest: () => store.updateSearch({ showNearest: true }),
+  only: (query) => searcher.withFiles([query.file]),
+};
+const state = () => store.state;
 const views = [
   new StatusView({ address: API_BASE || location.origin, actions: { forgetKey: () => setKey(null) } }),
-  new QueryView({ base, actions: { choose, clear: () => searcher.clear() } }),
-  new ResultsView({
-    base,
+  new StartView({ actions: giving }),
+  new RefineView({
     actions: {
-      pick: (result) => searcher.withResult(result),
-      more: () => void searcher.more(),
-      setTopK: (topK) => searcher.setTopK(topK),
+      refine: (change) => searcher.refine(change),
+      setOriginal: (original) => store.update({ original }),
     },
   }),
   new NoticeView({
     actions: {
       tryNow: () => void monitor.check(),
-      retry: () => void searcher.again(),
+      retry: () => void searcher.retry(),
       more: () => void searcher.more(),
       giveKey: (value) => {
         setKey(value);
-        void searcher.again();
+        void searcher.retry();
       },
       dismissError: () => store.updateSearch({ error: null }),
       dismissHint: () => store.update({ hint: null }),
+    },
+  }),
+  later({
+    state,
+    wanted: ({ search, rows }) => search.phase !== "idle" || rows.length > 0,
+    load: async () => (await import("./views/work.js")).workViews({ base, actions: working }),
+  }),
+  later({
+    state,
+    wanted: ({ viewed }) => viewed !== null,
+    load: async () => {
+      const { ViewerView } = await import("./views/viewer.js");
+      return [new ViewerView({ base, actions: { ...picking, step: (by) => viewing.step(by) } })];
     },
   }),
 ];
 
 listen({
   chooser,
-  onFiles: (files) => {
-    const { file, hint } = pick(files, store.state.service.status?.limits);
-    if (file) searcher.withFile(file);
-    store.update({ hint });
-  },
+  onFiles: (files) => void takeFiles(files),
+  onAddress: (url) => searcher.withUrl(url),
   onDragging: (dragging) => store.update({ dragging }),
 });
 
-const languageButtons = LOCALES.map((locale) => {
-  const button = /** @type {HTMLButtonElement} */ (document.querySelector(`[data-locale="${locale}"]`));
-  button.addEventListener("click", () => {
-    rememberLocale(locale);
-    store.update({ locale });
-  });
-  return { locale, button };
+const languageButtons = LOCALES.map((offered) => {
+  const button = /** @type {HTMLButtonElement} */ (document.querySelector(`[data-locale="${offered}"]`));
+  button.addEventListener("click", () => void setLocale(offered));
+  return { offered, button };
 });
 
 let wordsIn = "";
@@ -82,13 +157,15 @@ function render() {
   if (wordsIn !== state.locale) {
     wordsIn = state.locale;
     translatePage(document, state.locale);
-    for (const { locale, button } of languageButtons) button.setAttribute("aria-pressed", String(locale === state.locale));
+    for (const { offered, button } of languageButtons) button.setAttribute("aria-pressed", String(offered === state.locale));
   }
   for (const view of views) view.render(state);
 }
 
 store.subscribe(render);
 render();
+void navigation.open();
+window.addEventListener("popstate", () => void navigation.walk());
 window.addEventListener("online", () => void monitor.check());
 document.addEventListener("visibilitychange", () => {
   if (document.visibilityState === "visible") void monitor.check();

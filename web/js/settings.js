@@ -1,21 +1,26 @@
 // @ts-check
-/** @import {Locale} from "./i18n.js" */
 
-const LOCALE_KEY = "image-search.locale";
+/** @typedef {"locale" | "thumb"} Setting */
 
-/** @returns {string} "" where none was chosen, or where the browser forbids storage */
-export function rememberedLocale() {
+/**
+ * @param {Setting} name
+ * @returns {string} "" where none was chosen, or where the browser forbids storage
+ */
+export function remembered(name) {
   try {
-    return localStorage.getItem(LOCALE_KEY) ?? "";
+    return localStorage.getItem(`image-search.${name}`) ?? "";
   } catch {
     return "";
   }
 }
 
-/** @param {Locale} locale */
-export function rememberLocale(locale) {
+/**
+ * @param {Setting} name
+ * @param {string} value
+ */
+export function remember(name, value) {
   try {
-    localStorage.setItem(LOCALE_KEY, locale);
+    localStorage.setItem(`image-search.${name}`, value);
   } catch {
     // The choice then holds until the page is closed.
   }

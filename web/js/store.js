@@ -1,5 +1,5 @@
 // @ts-check
-/** @import {State, SearchState} from "./types.js" */
+/** @import {Filters, Refinement, State, SearchState} from "./types.js" */
 /** @import {Locale} from "./i18n.js" */
 
 /** @type {Readonly<SearchState>} */
@@ -11,20 +11,42 @@ export const IDLE_SEARCH = Object.freeze({
   loadingMore: false,
   error: null,
   keyRefused: false,
+  showNearest: false,
 });
+
+/** @type {Readonly<Filters>} */
+export const NO_FILTERS = Object.freeze({
+  tags: [],
+  minWidth: 0,
+  minHeight: 0,
+  from: "",
+  to: "",
+  match: "",
+  collapse: "none",
+});
+
+/** @type {Readonly<Refinement>} */
+export const PLAIN = Object.freeze({ words: "", share: 0.5, crop: null, filters: NO_FILTERS, negatives: [] });
+
+export const DEFAULT_TOP_K = 20;
 
 /**
  * The state of a page that has just opened.
- * @param {{locale: Locale, hasKey?: boolean}} start
+ * @param {{locale: Locale, hasKey?: boolean, thumbPx?: number}} start
  * @returns {State}
  */
-export function initialState({ locale, hasKey = false }) {
+export function initialState({ locale, hasKey = false, thumbPx = 192 }) {
   return {
     locale,
     service: { phase: "connecting", status: null, returned: false },
     query: null,
-    topK: 20,
+    ...PLAIN,
+    topK: DEFAULT_TOP_K,
     search: IDLE_SEARCH,
+    rows: [],
+    viewed: null,
+    thumbPx,
+    original: false,
     hint: null,
     dragging: false,
     hasKey,

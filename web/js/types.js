@@ -8,7 +8,7 @@
  * @property {number} score what it is ranked by
  * @property {{image: number | null, text: number | null}} scores
  * @property {string[]} found_by
- * @property {"identical" | "near_duplicate" | "similar"} match
+ * @property {MatchKind} match
  * @property {string} title
  * @property {string[]} tags
  * @property {string} text
@@ -17,9 +17,15 @@
  * @property {number} height
  * @property {string} source_name
  * @property {string[]} sources
+ * @property {string} source_url
+ * @property {string} created_at
+ * @property {string[]} collapsed ids of the doubles that stand behind it
  * @property {string} url
  * @property {string} thumbnail_url
  */
+
+/** @typedef {Omit<SearchResult, "rank" | "score" | "scores" | "found_by" | "match" | "collapsed">} StoredImage */
+/** @typedef {StoredImage & Partial<SearchResult>} Viewed a result, or a picture that no search has ranked */
 
 /** @typedef {{name: string, dim: number, metric: string, projection: string}} ModelInfo */
 /** @typedef {{offset: number, top_k: number, returned: number, has_more: boolean}} Page */
@@ -28,11 +34,12 @@
 /**
  * @typedef {object} SearchAnswer
  * @property {true} ok
- * @property {{id: string | null, width?: number, height?: number}} query
+ * @property {{id: string | null, width?: number | null, height?: number | null}} query
  * @property {ModelInfo | null} model
  * @property {string} collection
  * @property {SearchResult[]} results
  * @property {Page} page
+ * @property {boolean | null} [nothing_close]
  * @property {TimingMs} timing_ms
  */
 
@@ -56,7 +63,7 @@
  * @property {string} [gpu]
  */
 
-/** @typedef {{max_image_bytes?: number, max_request_bytes?: number, max_pixels?: number, max_top_k?: number}} Limits */
+/** @typedef {{max_image_bytes?: number, max_request_bytes?: number, max_pixels?: number, max_top_k?: number, max_queries?: number}} Limits */
 /** @typedef {{field: string, reason: string}} FieldError */
 
 /**
@@ -71,13 +78,42 @@
  */
 
 /**
- * A picture to search with: bytes the user gave, or a picture of the library.
+ * A picture to search with: bytes the user gave, a picture of the library, or one at an address.
  * @typedef {{kind: "file", file: Blob, name: string, previewUrl: string}} FileQuery
  * @typedef {{kind: "stored", imageId: string, name: string, previewUrl: string, fullUrl: string, width: number, height: number}} StoredQuery
- * @typedef {FileQuery | StoredQuery} Query
+ * @typedef {{kind: "url", url: string, name: string, previewUrl: string}} UrlQuery
+ * @typedef {FileQuery | StoredQuery | UrlQuery} Query
  */
 
-/** @typedef {"idle" | "loading" | "done" | "error" | "locked"} SearchPhase locked: the service wants a key */
+/** @typedef {{left: number, top: number, right: number, bottom: number}} Crop fractions of the upright picture */
+/** @typedef {"identical" | "near_duplicate" | "similar"} MatchKind */
+
+/**
+ * @typedef {object} Filters
+ * @property {string[]} tags any of them
+ * @property {number} minWidth 0: any
+ * @property {number} minHeight
+ * @property {string} from YYYY-MM-DD, or ""
+ * @property {string} to
+ * @property {"" | MatchKind} match which results are shown; the service knows no such filter
+ * @property {"none" | "identical" | "near_duplicate"} collapse
+ */
+
+/** @typedef {{id: string, name: string}} Negative a stored picture that results should be unlike */
+
+/**
+ * What a search asks beside its picture.
+ * @typedef {object} Refinement
+ * @property {string} words
+ * @property {number} share how much the picture counts, 0 to 1; the words count the rest
+ * @property {Crop | null} crop
+ * @property {Filters} filters
+ * @property {Negative[]} negatives
+ */
+
+/** @typedef {{query: FileQuery, phase: "loading" | "done" | "error", results: SearchResult[], error: import("./api.js").ApiError | null}} Row */
+
+/** @typedef {"idle" | "loading" | "done" | "error" | "locked"} SearchPhase loading may still have the older results; locked: the service wants a key */
 
 /**
  * @typedef {object} SearchState
@@ -88,6 +124,7 @@
  * @property {boolean} loadingMore
  * @property {import("./api.js").ApiError | null} error of the search, or of its next page when results are there
  * @property {boolean} keyRefused a key was sent and not accepted
+ * @property {boolean} showNearest although nothing is close
  */
 
 /** @typedef {"connecting" | "ready" | "warming" | "away"} ServicePhase */
@@ -102,17 +139,22 @@
 /** @typedef {{key: import("./i18n.js").MessageKey, params?: Record<string, string | number>, tone: "info" | "error"}} Hint */
 
 /**
- * @typedef {object} State
+ * @typedef {object} OwnState
  * @property {import("./i18n.js").Locale} locale
  * @property {ServiceState} service
  * @property {Query | null} query
- * @property {number} topK
+ * @property {number} topK results on a page
  * @property {SearchState} search
+ * @property {Row[]} rows several pictures at once: one row of results each; then there is no `query`
+ * @property {Viewed | null} viewed the picture in the viewer
+ * @property {number} thumbPx
+ * @property {boolean} original pictures are sent as they are, however large
  * @property {Hint | null} hint something to tell that is about the page, not the service
  * @property {boolean} dragging
  * @property {boolean} hasKey
  */
 
+/** @typedef {OwnState & Refinement} State */
 /** @typedef {{render(state: State): void}} View */
 
 export {};

@@ -174,10 +174,11 @@ function words(title, detail) {
 }
 
 /**
- * @param {ApiError} error
+ * @param {Pick<ApiError, "status" | "code">} error
  * @returns {{heading: MessageKey, fallback: MessageKey | null}}
  */
-export function errorWords({ status }) {
+export function errorWords({ status, code }) {
+  if (code === "url_fetch_failed") return { heading: "error.urlFetch", fallback: "error.urlFetchDetail" };
   switch (status) {
     case 0:
     case 502:

@@ -1,9 +1,11 @@
 // @ts-check
-/** @import {Query, State, TimingMs} from "../types.js" */
+/** @import {Crop, Query, State, TimingMs} from "../types.js" */
 /** @import {MessageKey, Translator} from "../i18n.js" */
+/** @import {Giving} from "./start.js" */
 import { byId, changes, el, icon, replaceWhenBroken } from "../dom.js";
 import { formatBytes, formatMs, safeUrl } from "../format.js";
 import { translator } from "../i18n.js";
+import { CropFrame } from "./crop.js";
 
 /** @type {["decode" | "fetch" | "embed" | "search" | "total", MessageKey][]} */
 const STEPS = [
@@ -14,96 +16,115 @@ const STEPS = [
   ["total", "timing.total"],
 ];
 
-/** The page's start, and beside results the picture they answer with its timings. */
+/** @typedef {Giving & {clear: () => void, crop: (crop: Crop | null) => void}} QueryActions */
+
+/** How long a region rests before the search follows. */
+const CROP_REST_MS = 250;
+/** @type {Crop} */
+const FIRST_REGION = { left: 0.2, top: 0.2, right: 0.8, bottom: 0.8 };
+/** @type {Record<Query["kind"], MessageKey>} */
+const OVERLINES = { file: "query.heading", stored: "query.stored", url: "query.url" };
+
+/** The query picture with its region, and the timings of its answer. */
 export class QueryView {
   #base;
   #actions;
-  #start = byId("start", HTMLElement);
-  #dropzone = byId("dropzone", HTMLElement);
-  #accepts = byId("accepts", HTMLElement);
-  #empty = byId("empty", HTMLElement);
-  #work = byId("work", HTMLElement);
   #aside = byId("query", HTMLElement);
-  #drag = byId("drag", HTMLElement);
-  #choose = byId("choose", HTMLButtonElement);
   #title = byId("results-title", HTMLElement);
-  #startChanges = changes();
   #queryChanges = changes();
-  #timingChanges = changes();
+  #cropChanges = changes();
+  #answerChanges = changes();
   #detail = el("p", { class: "fine" });
   #timings = el("div", { class: "timings" });
+  #region = el("button", { class: "button", type: "button" });
+  /** @type {CropFrame | null} */
+  #frame = null;
+  /** The region that is being drawn, before the search follows it. @type {Crop | null} */
+  #drawn = null;
+  #locale = /** @type {State["locale"]} */ ("en");
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #rest;
 
-  /** @param {{base: string, actions: {choose: () => void, clear: () => void}}} parts */
+  /** @param {{base: string, actions: QueryActions}} parts */
   constructor({ base, actions }) {
     this.#base = base;
     this.#actions = actions;
-    this.#choose.addEventListener("click", actions.choose);
-    this.#dropzone.addEventListener("click", (event) => {
-      if (!(event.target instanceof Element && event.target.closest("button"))) actions.choose();
+    this.#region.addEventListener("click", () => {
+      this.#setCrop(this.#drawn ? null : FIRST_REGION);
+      if (this.#drawn) this.#frame?.focus();
     });
-    if (/Mac|iPhone|iPad/.test(navigator.platform)) byId("paste-keys", HTMLElement).textContent = "⌘ V";
   }
 
   /** @param {State} state */
   render(state) {
-    const tr = translator(state.locale);
-    const { status } = state.service;
-    const focused = document.activeElement;
-    const losesFocus = this.#start.contains(focused) || this.#aside.contains(focused);
-    this.#drag.hidden = !state.dragging;
-    this.#start.hidden = !!state.query;
-    this.#work.hidden = !state.query;
+    const { locale, query, crop, search } = state;
+    const tr = translator(locale);
+    this.#locale = locale;
+    if (this.#queryChanges(locale, query, state.service.status?.features?.url_fetch)) {
+      const losesFocus = this.#aside.contains(document.activeElement);
+      clearTimeout(this.#rest);
+      this.#aside.hidden = !query;
+      this.#aside.replaceChildren(...(query ? this.#picture(query, state, tr) : []));
+      this.#cropChanges();
+      if (losesFocus) this.#title.focus({ preventScroll: true });
+    }
+    if (this.#cropChanges(crop, this.#frame, locale)) this.#showCrop(crop);
+    if (this.#answerChanges(locale, query, search.answer, search.phase)) this.#renderAnswer(state, tr);
+  }
 
-    if (this.#startChanges(state.locale, status)) {
-      const formats = status?.formats?.map((name) => name.toUpperCase()).join(", ");
-      const limit = status?.limits?.max_image_bytes;
-      this.#accepts.textContent =
-        formats && limit ? tr.t("start.accepts", { formats, limit: formatBytes(limit) }) : "";
-      this.#empty.hidden = status?.images !== 0;
-    }
-    if (this.#queryChanges(state.locale, state.query)) {
-      this.#aside.replaceChildren(...(state.query ? this.#picture(state.query, tr) : []));
-      // What had the keyboard's focus is hidden or gone: go on where the page does.
-      if (losesFocus) (state.query ? this.#title : this.#choose).focus({ preventScroll: true });
-    }
-    if (this.#timingChanges(state.locale, state.query, state.search.answer, state.search.phase)) {
-      this.#renderAnswer(state, tr);
-    }
+  /** @param {Crop | null} crop */
+  #showCrop(crop) {
+    const tr = translator(this.#locale);
+    this.#drawn = crop;
+    this.#frame?.show(crop, tr);
+    this.#region.replaceChildren(icon("crop"), tr.t(crop ? "crop.whole" : "crop.start"));
+  }
+
+  /** @param {Crop | null} crop */
+  #setCrop(crop) {
+    const hadFocus = this.#aside.contains(document.activeElement);
+    this.#showCrop(crop);
+    if (hadFocus && !crop) this.#region.focus({ preventScroll: true });
+    clearTimeout(this.#rest);
+    this.#rest = setTimeout(() => this.#actions.crop(crop), CROP_REST_MS);
   }
 
   /**
    * @param {Query} query
+   * @param {State} state
    * @param {Translator} tr
    */
-  #picture(query, tr) {
+  #picture(query, state, tr) {
     const isStored = query.kind === "stored";
-    const preview = el("div", { class: "query-picture" });
+    const stage = el("div", { class: "stage" });
     const source = safeUrl(query.previewUrl, this.#base);
     if (source) {
-      const image = el("img", {
-        src: source,
-        alt: tr.t("query.alt"),
-        width: isStored ? query.width : null,
-        height: isStored ? query.height : null,
-        decoding: "async",
-      });
+      const image = el("img", { src: source, alt: tr.t("query.alt"), draggable: "false" });
+      /** @param {number} width @param {number} height */
+      const shape = (width, height) => stage.style.setProperty("--ratio", String(width / height));
+      if (isStored) shape(query.width, query.height);
+      image.addEventListener("load", () => shape(image.naturalWidth || 1, image.naturalHeight || 1));
       replaceWhenBroken(image, tr.t("result.broken"));
-      preview.append(image);
+      stage.append(image);
     }
-    const full = isStored ? safeUrl(query.fullUrl, this.#base) : null;
+    this.#frame = new CropFrame({ stage, onChange: (crop) => this.#setCrop(crop) });
+    const full = isStored ? safeUrl(query.fullUrl, this.#base) : query.kind === "url" ? safeUrl(query.url, query.url) : null;
+    const noAddress = state.service.status?.features?.url_fetch === false;
     return [
-      preview,
+      el("div", { class: "query-picture" }, stage),
       el("div", { class: "query-words" }, [
-        el("p", { class: "overline", id: "query-title" }, tr.t(isStored ? "query.stored" : "query.heading")),
+        el("p", { class: "overline" }, tr.t(OVERLINES[query.kind])),
         el("p", { class: "query-name", dir: "auto", title: query.name }, query.name || tr.t("query.pasted")),
         this.#detail,
+        query.kind === "file" && el("p", { class: "fine" }, tr.t("query.noLink")),
         full && el("a", { class: "link", href: full, target: "_blank", rel: "noopener" }, [icon("open"), tr.t("query.open")]),
       ]),
       el("div", { class: "query-actions" }, [
-        el("button", { class: "button", type: "button" }, [icon("upload"), tr.t("query.another")], {
-          click: this.#actions.choose,
-        }),
-        el("button", { class: "button quiet", type: "button" }, tr.t("query.clear"), { click: this.#actions.clear }),
+        this.#region,
+        button("upload", tr.t("query.another"), this.#actions.choose),
+        button("link", tr.t("start.address"), this.#actions.address, noAddress && tr.t("address.off")),
+        button("dice", tr.t("start.random"), this.#actions.random),
+        button("close", tr.t("query.clear"), this.#actions.clear),
       ]),
       this.#timings,
     ];
@@ -127,12 +148,25 @@ export class QueryView {
     const rows = STEPS.filter(([step]) => typeof timing[step] === "number" && (step === "total" || timing[step] > 0)).map(
       ([step, label]) => row(tr.t(label), formatMs(timing[step] ?? NaN), step),
     );
-    this.#timings.hidden = search.phase !== "done";
+    // While the next answer is awaited the last one's timings stay: a gap would make the page jump.
+    this.#timings.hidden = !search.answer;
+    if (search.phase !== "done") return;
     this.#timings.replaceChildren(
       el("p", { class: "overline" }, tr.t("timing.heading")),
       el("dl", {}, [...rows, row(tr.t("timing.roundTrip"), formatMs(search.roundTripMs), "round-trip")]),
     );
   }
+}
+
+/**
+ * @param {string} sign
+ * @param {string} label
+ * @param {() => void} click
+ * @param {string | false} [off] why it cannot be pressed
+ */
+function button(sign, label, click, off = false) {
+  const about = { "aria-label": label, title: off || label, disabled: !!off };
+  return el("button", { class: "icon-button framed", type: "button", ...about }, icon(sign), { click });
 }
 
 /**

@@ -1,0 +1,80 @@
+// @ts-check
+/** @import {Link} from "./link.js" */
+/** @import {Store} from "./store.js" */
+/** @import {State} from "./types.js" */
+import { linkOf, readLink } from "./link.js";
+
+/** @typedef {Pick<History, "state" | "pushState" | "replaceState">} Past */
+
+/** Keeps the page's address equal to its state: a link reopens a search, back and forward walk through them. */
+export class Navigation {
+  #store;
+  #past;
+  #address;
+  #onOpen;
+  #opening = 0;
+  #lastStep = "";
+  /** The uploads of this page's history, which no address can carry. @type {(readonly Blob[])[]} */
+  #uploads = [];
+
+  /**
+   * @param {{store: Store, past: Past, address: Pick<Location, "pathname" | "search">,
+   *   onOpen: (link: Link, files: readonly Blob[]) => Promise<unknown> | void}} parts
+   */
+  constructor({ store, past, address, onOpen }) {
+    this.#store = store;
+    this.#past = past;
+    this.#address = address;
+    this.#onOpen = onOpen;
+    store.subscribe((state) => this.#record(state));
+  }
+
+  /** The user went back or forward. */
+  async walk() {
+    // A link within the page, as the one that skips to the content, is a step too, and no other question.
+    if (this.#past.state) await this.open();
+    else this.#record(this.#store.state);
+  }
+
+  /** Opens what the address asks for. */
+  async open() {
+    const { state } = this.#past;
+    const upload = typeof state?.upload === "number" ? state.upload : -1;
+    const link = readLink(this.#address.search);
+    const files = this.#uploads[upload] ?? [];
+    this.#opening += 1;
+    try {
+      await this.#onOpen(link, files);
+    } finally {
+      this.#opening -= 1;
+    }
+    // After a reload the picture is gone; what else was asked is still searched for.
+    if (upload >= 0 && !files.length) this.#store.update({ hint: { key: "hint.uploadGone", tone: "info" } });
+    this.#record(this.#store.state);
+  }
+
+  /** @param {State} state */
+  #record(state) {
+    if (this.#opening) return;
+    const link = linkOf(state);
+    const upload = this.#uploadOf(state);
+    // Going back leaves the viewer or the search, not each position of a slider.
+    const step = [upload, !!state.viewed, linkOf({ ...state, viewed: null, share: 0, crop: null, topK: 0 })].join(" ");
+    if (link === this.#address.search && upload === this.#past.state?.upload) {
+      this.#lastStep = step;
+      return;
+    }
+    const url = this.#address.pathname + link;
+    if (!this.#lastStep || step === this.#lastStep) this.#past.replaceState({ upload }, "", url);
+    else this.#past.pushState({ upload }, "", url);
+    this.#lastStep = step;
+  }
+
+  /** @param {State} state */
+  #uploadOf({ query, rows }) {
+    const files = query?.kind === "file" ? [query.file] : rows.map((row) => row.query.file);
+    if (!files.length) return -1;
+    const known = this.#uploads.findIndex((held) => held.length === files.length && held.every((file, i) => file === files[i]));
+    return known < 0 ? this.#uploads.push(files) - 1 : known;
+  }
+}

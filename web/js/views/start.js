@@ -1,0 +1,60 @@
+// @ts-check
+/** @import {State} from "../types.js" */
+import { byId, changes } from "../dom.js";
+import { formatBytes } from "../format.js";
+import { translator } from "../i18n.js";
+
+/** @typedef {{choose: () => void, address: () => void, random: () => void}} Giving the ways to give a picture */
+
+/** The page's start: what it does, and the ways to give a picture. */
+export class StartView {
+  #hello = byId("hello", HTMLElement);
+  #start = byId("start", HTMLElement);
+  #accepts = byId("accepts", HTMLElement);
+  #empty = byId("empty", HTMLElement);
+  #work = byId("work", HTMLElement);
+  #drag = byId("drag", HTMLElement);
+  #choose = byId("choose", HTMLButtonElement);
+  #title = byId("results-title", HTMLElement);
+  #byAddress;
+  #startChanges = changes();
+
+  /** @param {{actions: Giving}} parts */
+  constructor({ actions }) {
+    const dropzone = byId("dropzone", HTMLElement);
+    this.#byAddress = /** @type {HTMLButtonElement} */ (dropzone.querySelector('[data-by="address"]'));
+    dropzone.addEventListener("click", (event) => {
+      const button = event.target instanceof Element ? event.target.closest("button") : null;
+      actions[/** @type {keyof Giving} */ (button?.dataset.by ?? "choose")]();
+    });
+    if (/Mac|iPhone|iPad/.test(navigator.platform)) byId("paste-keys", HTMLElement).textContent = "⌘ V";
+  }
+
+  /** @param {State} state */
+  render(state) {
+    const { status } = state.service;
+    const { phase } = state.search;
+    this.#drag.hidden = !state.dragging;
+    if (this.#startChanges(state.locale, status)) {
+      const tr = translator(state.locale);
+      const formats = status?.formats?.map((name) => name.toUpperCase()).join(", ");
+      const limit = status?.limits?.max_image_bytes;
+      const off = status?.features?.url_fetch === false;
+      this.#byAddress.disabled = off;
+      this.#accepts.textContent = [
+        formats && limit ? tr.t("start.accepts", { formats, limit: formatBytes(limit) }) : "",
+        off ? tr.t("address.off") : "",
+      ].join(" ");
+      this.#empty.hidden = status?.images !== 0;
+    }
+    const works = !!state.query || state.rows.length > 0 || (!!state.words && phase !== "idle") || phase === "loading";
+    if (works !== this.#work.hidden) return;
+    // What has the keyboard's focus is about to be hidden: go on where the page does.
+    const leaves = works ? this.#start : this.#work;
+    const losesFocus = leaves.contains(document.activeElement);
+    this.#hello.hidden = works;
+    this.#start.hidden = works;
+    this.#work.hidden = !works;
+    if (losesFocus) (works ? this.#title : this.#choose).focus({ preventScroll: true });
+  }
+}
