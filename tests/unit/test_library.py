@@ -204,6 +204,10 @@ def fox(services: Services) -> ImageRecord:
             Changes(fields={"a": 2.5, "d": "猫 🐈", "c": False}),
             {"fields": {"a": 2.5, "b": "two", "c": False, "d": "猫 🐈"}},
         ),
+        (Changes(add_tags=("new", "red"), remove_tags=("fast", "nowhere")), {"tags": ("red", "new")}),
+        (Changes(tags=("x", "y"), add_tags=("z",), remove_tags=("y",)), {"tags": ("x", "z")}),
+        (Changes(clear_fields=True), {"fields": {}}),
+        (Changes(clear_fields=True, fields={"a": 2, "b": None}), {"fields": {"a": 2}}),
         (Changes(title="größe\n猫", text="x" * MAX_TEXT_BYTES), {"title": "größe\n猫", "text": "x" * MAX_TEXT_BYTES}),
     ],
 )
@@ -229,6 +233,7 @@ def test_what_is_changed_and_nothing_else(
         (Changes(tags=tuple(f"t{n}" for n in range(MAX_TAGS + 1))), "tags"),
         (Changes(tags=("ok", "x" * (MAX_TAG_BYTES + 1))), "tags"),
         (Changes(tags=("\udfff",)), "tags"),
+        (Changes(add_tags=tuple(f"t{n}" for n in range(MAX_TAGS - 1))), "tags"),
         (Changes(created_at_s=10**12), "created_at"),
         (Changes(created_at_s=-(10**12)), "created_at"),
         (Changes(fields={"n": 2**63}), "fields"),
