@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from image_search.errors import CollectionNotFound, ImageNotFound, InvalidParameter
+from image_search.errors import CollectionNotFound, ImageNotFound, InvalidImage, InvalidParameter, UnsupportedFormat
 from image_search.filters import parse_filter
 from image_search.metadata.words import (
     MAX_FIELDS_BYTES,
@@ -139,6 +139,20 @@ def test_a_collection_that_is_not_there(services: Services) -> None:
     ):
         with pytest.raises(CollectionNotFound):
             ask()
+
+
+@pytest.mark.parametrize(
+    ("data", "error"),
+    [(b"no picture", UnsupportedFormat), (PICTURE[: len(PICTURE) // 2], InvalidImage), (b"", InvalidImage)],
+)
+def test_an_insert_that_is_refused_leaves_no_empty_collection(
+    services: Services, data: bytes, error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        services.library.insert("fresh", data)
+    assert services.collections.names() == []
+    assert services.store.list_collections() == []
+    assert services.library.insert("fresh", PICTURE).status == "created"
 
 
 # Files
