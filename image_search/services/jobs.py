@@ -55,7 +55,7 @@ _COLUMNS = (
 JobHandler: TypeAlias = Callable[[Mapping[str, Any], ProgressListener, threading.Event], None]
 """Does the work of one kind of job; ends early when the event is set. May be run again from the start."""
 
-DailyWork: TypeAlias = Callable[[threading.Event], None]
+DailyWork: TypeAlias = Callable[[threading.Event], object]
 """Something that is done at the start and once a day; ends early when the event is set."""
 
 _log = logging.getLogger(__name__)
