@@ -343,8 +343,8 @@ class ImageStore(Protocol):
         """Remove the object; an absent one is fine."""
         ...
 
-    def iter_keys(self, prefix: str = "") -> Iterator[str]:
-        """Keys that begin with `prefix`, sorted."""
+    def iter_keys(self, prefix: str = "", *, after: str = "") -> Iterator[str]:
+        """Keys that begin with `prefix` and come after `after`, sorted; those before are not gone through."""
         ...
 
     def ping(self) -> None:

@@ -19,6 +19,7 @@ from image_search.interfaces import Embedder, FloatArray, ImageStore, ShardFiles
 from image_search.names import parse_projection
 from image_search.records import merge_records
 from image_search.services.collections import Collections, OpenCollection
+from image_search.services.jobs import JobStopped
 from image_search.services.preparing import Preparer
 from image_search.services.progress import Progress, ProgressListener, no_progress
 from image_search.services.raw_vectors import LostListener, RawVectors
@@ -245,15 +246,20 @@ class IndexingService:
         return self.rebuild(collection, projection=wanted, on_progress=on_progress).projection_id
 
     def run_job(self, params: Mapping[str, Any], on_progress: ProgressListener, stop: threading.Event) -> None:
-        """`rebuild` as a job: `collection`, and optionally `projection` and `index` {kind, params}."""
+        """`rebuild` as a job: `collection`, and optionally `projection` and `index` {kind, params}.
+
+        Raises JobStopped where `stop` ended it early, beside the errors of `rebuild`.
+        """
         index = params.get("index")
-        self.rebuild(
+        report = self.rebuild(
             params["collection"],
             projection=params.get("projection"),
             index=IndexSpec(index["kind"], index.get("params", {})) if index else None,
             on_progress=on_progress,
             stop=stop,
         )
+        if report.cancelled:
+            raise JobStopped
 
     def _report(self, collection: str, started: float, *, added: int = 0, cancelled: bool = False) -> IndexReport:
         spec = self._collections.spec(collection)

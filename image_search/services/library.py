@@ -119,6 +119,9 @@ class LibraryService:
 
         Raises InvalidImage and its siblings, ModelMismatch, BackendError.
         """
+        if not self._collections.exists(collection):
+            # Decoded first: what is refused must not leave an empty collection.
+            self._preparer.decode(data, self._collections.provider.get("none").shortest_px)
         self._collections.open_or_create(collection)
         image_id = content_hash(data)
         with self._locks.holding([image_id]):

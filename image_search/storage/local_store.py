@@ -87,16 +87,16 @@ class LocalImageStore:
         with _translate_errors():
             self._path(key).unlink(missing_ok=True)
 
-    def iter_keys(self, prefix: str = "") -> Iterator[str]:
-        """Keys that begin with `prefix`, sorted."""
+    def iter_keys(self, prefix: str = "", *, after: str = "") -> Iterator[str]:
+        """Keys that begin with `prefix` and come after `after`, sorted."""
         for folder, folders, files in os.walk(self._root):
             place = "".join(f"{part}/" for part in Path(folder).relative_to(self._root).parts)
-            # In the order of the whole keys, "m-2/..." before "m/..."; and none that the prefix rules out.
+            # In the order of the whole keys, "m-2/..." before "m/..."; and none that prefix and place rule out.
             folders.sort(key=lambda name: f"{name}/")
-            folders[:] = [f for f in folders if _may_hold(f"{place}{f}/", prefix)]
+            folders[:] = [f for f in folders if _may_hold(f"{place}{f}/", prefix, after)]
             for name in sorted(files):
                 # Unfinished objects, and what file managers leave behind, are no keys.
-                if (key := place + name).startswith(prefix) and is_key(key):
+                if (key := place + name).startswith(prefix) and key > after and is_key(key):
                     yield key
 
     def ping(self) -> None:
@@ -119,8 +119,10 @@ class LocalImageStore:
         return self._temporary / f"{os.getpid()}-{_TOKEN}-{next(_NUMBERS)}", target
 
 
-def _may_hold(folder: str, prefix: str) -> bool:
-    return folder.startswith(prefix) or prefix.startswith(folder)
+def _may_hold(folder: str, prefix: str, after: str) -> bool:
+    if not (folder.startswith(prefix) or prefix.startswith(folder)):
+        return False
+    return folder > after or after.startswith(folder)
 
 
 def _swept(folder: Path) -> Path:

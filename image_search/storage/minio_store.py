@@ -105,11 +105,12 @@ class MinioImageStore:
         with contextlib.suppress(ImageNotFound), _translate_errors():
             self._client.remove_object(self._bucket, key)
 
-    def iter_keys(self, prefix: str = "") -> Iterator[str]:
-        """Keys that begin with `prefix`, sorted as S3 lists them."""
+    def iter_keys(self, prefix: str = "", *, after: str = "") -> Iterator[str]:
+        """Keys that begin with `prefix` and come after `after`, sorted as S3 lists them."""
         self._ensure_bucket()
         with _translate_errors():
-            for item in self._client.list_objects(self._bucket, prefix=prefix, recursive=True):
+            items = self._client.list_objects(self._bucket, prefix=prefix, recursive=True, start_after=after or None)
+            for item in items:
                 if item.object_name is not None:
                     yield item.object_name
 

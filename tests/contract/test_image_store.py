@@ -146,7 +146,11 @@ def test_keys_are_listed_by_prefix_and_sorted(store: ImageStore) -> None:
         "nothing/",
         "originalsx",
     ):
-        assert list(store.iter_keys(prefix)) == sorted(key for key in keys if key.startswith(prefix)), prefix
+        expected = sorted(key for key in keys if key.startswith(prefix))
+        assert list(store.iter_keys(prefix)) == expected, prefix
+        for after in ("", "a", "zzz", prefix, expected[0] if expected else "x", *sorted(keys)[::7]):
+            found = list(store.iter_keys(prefix, after=after))
+            assert found == [key for key in expected if key > after], (prefix, after)
 
 
 @pytest.mark.parametrize(
