@@ -67,7 +67,7 @@ def ingest(
     """
     source = source_of(folder, listed)
     name = context.collection(collection)
-    with context.services(bulk=True) as services, stop_on_signals() as stop:
+    with context.services(creates=True, bulk=True) as services, stop_on_signals() as stop:
         table = metadata_for(metadata, source)
         with progress_bar() as on_progress:
             report = services.ingest.run(
@@ -136,7 +136,7 @@ def import_command(context: CliContext, path: Path, files: Path | None, collecti
       image-search import vectors.npy --files files.txt
     """
     name = context.collection(collection)
-    with context.services() as services, progress_bar() as on_progress:
+    with context.services(creates=True) as services, progress_bar() as on_progress:
         if path.suffix == ".npy":
             if files is None:
                 raise InvalidParameter("--files", "an .npy matrix needs the list of its rows' files")

@@ -56,7 +56,7 @@ def preprocess(
       image-search preprocess ~/Pictures && image-search embed && image-search index
     """
     source = source_of(folder, listed)
-    with context.services() as services, stop_on_signals() as stop:
+    with context.services(creates=True) as services, stop_on_signals() as stop:
         table = metadata_for(metadata, source)
         with progress_bar() as on_progress:
             report = services.stages.preprocess(
@@ -98,7 +98,11 @@ def embed(
     Example:
       image-search embed
     """
-    with context.services(bulk=True) as services, stop_on_signals() as stop, progress_bar() as on_progress:
+    with (
+        context.services(creates=True, bulk=True) as services,
+        stop_on_signals() as stop,
+        progress_bar() as on_progress,
+    ):
         provider = services.collections.provider_for(context.collection(collection))
         report = services.stages.embed(
             pictures or services.staged_pictures,
@@ -161,7 +165,7 @@ def index(
         raise InvalidParameter("--params", "needs --kind")
     name = context.collection(collection)
     with (
-        context.services() as services,
+        context.services(creates=True) as services,
         stop_on_signals() as stop,
         progress_bar() as bar,
         telling_failures(bar, as_json=as_json) as on_progress,

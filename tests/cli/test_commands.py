@@ -143,10 +143,16 @@ def test_status(cli: Cli, library: Path, data_dir: Path) -> None:
     assert "15" in cli("status").out
 
 
-def test_status_before_there_is_a_library(cli: Cli) -> None:
+def test_before_there_is_a_library_nothing_is_made(cli: Cli, data_dir: Path) -> None:
     outcome = cli("status", "--json")
     assert outcome.code == 0
-    assert (outcome.json["images"], outcome.json["dim"]) == (0, None)
+    assert (outcome.json["images"], outcome.json["dim"], outcome.json["data_dir"]) == (0, None, str(data_dir))
+    message = f"no library in {data_dir} yet: ingest some pictures first"
+    assert (cli("status").code, cli("status").out) == (0, f"{message}\n")
+    assert cli("models", "which", "--json").json["why"] == "named"
+    for command in (("jobs", "list"), ("show", "0" * 64), ("search", "--text", "sea"), ("export", "x")):
+        check_error(cli(*command, "--json"), 1, message)
+    assert not data_dir.exists()
 
 
 def test_evaluate(cli: Cli, library: Path) -> None:

@@ -31,7 +31,7 @@ def failed_job(store: JobStore, failures: int) -> Job:
     return store.get(job.job_id)
 
 
-def test_no_jobs(cli: Cli) -> None:
+def test_no_jobs(cli: Cli, library: Path) -> None:
     assert cli("jobs", "list").out == "No jobs.\n"
     assert cli("jobs", "list", "--json").json == {"jobs": [], "next": None}
 

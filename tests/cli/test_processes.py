@@ -200,6 +200,7 @@ def test_a_service_and_commands_beside_it(cli: Cli, start: Start, gallery: Path,
     _, err = process.communicate(timeout=20)
     assert process.returncode == 0, err
     assert f"Serving on http://127.0.0.1:{api.port}" in err
+    assert f"Other commands on this library: image-search --data-dir {data_dir} ..." in err
     assert "Traceback" not in err
     assert not (data_dir / "service.json").exists()
     assert cli("status", "--json").json["images"] == 17
