@@ -25,7 +25,7 @@ from image_search.cli.sources import (
     print_words,
     source_of,
 )
-from image_search.cli.tables import print_failures
+from image_search.cli.tables import count, plain, print_failures
 from image_search.errors import InvalidParameter
 from image_search.services.scanning import Source
 
@@ -85,12 +85,18 @@ def ingest(
         spec = services.collections.spec(name)
 
     def text() -> None:
+        reworded = f" ({report.reworded} of them with new words)" if report.reworded else ""
         click.echo(
-            f"{report.added} added, {report.unchanged} unchanged, {report.duplicates} duplicates, "
+            f"{report.added} added, {report.unchanged} unchanged{reworded}, {report.duplicates} duplicates, "
             f"{len(report.failed)} failed; {report.images_per_second:.0f} pictures/s, {report.elapsed_s:.1f} s"
         )
         print_failures(report.failed)
         print_words(report.cut, report.warnings)
+        if report.unmatched:
+            click.echo(
+                f"{count(report.unmatched, 'entry', 'entries')} of the metadata file without a picture here, "
+                f"the first: {plain(report.unmatched_names[0])}"
+            )
         if fitted:
             click.echo(f"Fitted the projection {fitted}.")
         elif spec.projection_id == "none" and spec.dim > 512 and not report.interrupted:

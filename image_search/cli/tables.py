@@ -34,6 +34,11 @@ def brief(text: str) -> str:
     return line if len(line) <= SHOWN_CHARACTERS else line[: SHOWN_CHARACTERS - 1] + "…"
 
 
+def count(number: int, one: str, several: str) -> str:
+    """ "1 file", "2 files"."""
+    return f"{number} {one if number == 1 else several}"
+
+
 def short_id(image_id: str) -> str:
     """As much of an id as every command takes for the whole."""
     return image_id[:SHORT_DIGITS]

@@ -38,6 +38,7 @@ MAX_CHUNK_BYTES = 64_000_000
 """Encoded bytes that one chunk holds in memory; a single larger file makes a chunk of its own."""
 
 
+MAX_UNMATCHED_NAMES = 20
 PREPARE_GROUP = 4
 """Pictures that one decoding thread takes at once: few enough that large ones fit into memory."""
 
@@ -123,7 +124,7 @@ class IngestRun:
         self._errors: list[BaseException] = []
         self._in_flight: set[str] = set()
         self._in_flight_lock = threading.Lock()
-        self._added = self._unchanged = self._duplicates = self._cut = 0
+        self._added = self._unchanged = self._reworded = self._duplicates = self._cut = 0
         self._failures: list[Failure] = []
         self._warnings: dict[str, Failure] = {}
         self._total: int | None = None
@@ -156,6 +157,8 @@ class IngestRun:
             self._archive.compact()
             self._store.build_index(self._opened.name)
         elapsed_s = time.perf_counter() - started
+        # Before the end, the files of the others may be still to come.
+        unmet = [] if interrupted else self._teller.unmet
         return IngestReport(
             added=self._added,
             unchanged=self._unchanged,
@@ -168,6 +171,9 @@ class IngestRun:
             interrupted=interrupted,
             cut=self._cut,
             warnings=tuple(self._warnings.values()),
+            reworded=self._reworded,
+            unmatched=len(unmet),
+            unmatched_names=tuple(unmet[:MAX_UNMATCHED_NAMES]),
         )
 
     @property
@@ -371,6 +377,7 @@ class IngestRun:
             unchanged += nothing_new
             duplicates += not nothing_new
             if merged != old:
+                self._reworded += nothing_new
                 records[addition.image_id] = changed[addition.image_id] = merged
         if changed:
             updates = list(changed.values())

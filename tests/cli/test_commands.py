@@ -123,6 +123,24 @@ def test_ingest_says_what_became_of_words(cli: Cli, gallery: Path, tmp_path: Pat
     assert "red/red_1.json: the sidecar: not valid JSON" in again
 
 
+def test_ingest_says_what_metadata_did(cli: Cli, gallery: Path) -> None:
+    table = gallery / "metadata.jsonl"
+    table.write_text('{"filename": "image_9999.jpg"}\n{"filename": "red_0.jpg"}\n{"filename": "x\\u001b.jpg"}\n')
+    assert (
+        "2 entries of the metadata file without a picture here, the first: image_9999.jpg\n"
+        in cli("ingest", gallery).out
+    )
+    table.write_text('{"filename": "red_0.jpg", "title": "New"}\n{"filename": "x\\u001b.jpg"}\n')
+    again = cli("ingest", gallery).out
+    assert "0 added, 15 unchanged (1 of them with new words), 0 duplicates" in again
+    assert "1 entry of the metadata file without" in again
+    assert "\x1b" not in again
+    report = cli("ingest", gallery, "--json").json
+    assert (report["reworded"], report["unmatched"], report["unmatched_names"]) == (0, 1, ["x\x1b.jpg"])
+    table.write_text('{"picture": "red_0.jpg", "title": "New"}\n')
+    check_error(cli("ingest", gallery, "--json"), 1, 'line 1: must be an object with a text "filename" (or file, path,')
+
+
 def test_a_table_in_the_folder_is_taken_or_left_out(cli: Cli, gallery: Path) -> None:
     table = gallery / "metadata.csv"
     table.write_text("year,income\n2020,5\n")
