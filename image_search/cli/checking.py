@@ -22,8 +22,9 @@ from image_search.cli.context import (
     pass_context,
     stop_on_signals,
 )
+from image_search.cli.ids import short_id
 from image_search.cli.progress import progress_bar
-from image_search.cli.tables import name_of, plain, print_failures, print_table, short_id
+from image_search.cli.tables import name_of, plain, print_failures, print_table
 from image_search.errors import InvalidParameter, UnsupportedFormat
 from image_search.fingerprint import content_hash
 from image_search.services.answer import CheckOutcome, describe_record

@@ -11,7 +11,7 @@ import click
 from rich.table import Table
 
 from image_search.cli.context import console
-from image_search.cli.ids import SHORT_DIGITS
+from image_search.cli.ids import short_id
 from image_search.types import Failure, ImageRecord
 
 SHOWN_FAILURES = 20
@@ -37,11 +37,6 @@ def brief(text: str) -> str:
 def count(number: int, one: str, several: str) -> str:
     """ "1 file", "2 files"."""
     return f"{number} {one if number == 1 else several}"
-
-
-def short_id(image_id: str) -> str:
-    """As much of an id as every command takes for the whole."""
-    return image_id[:SHORT_DIGITS]
 
 
 def moment(seconds: float) -> str:

@@ -46,8 +46,22 @@ def test_delete_and_restore(cli: Cli, library: Path, data_dir: Path) -> None:
 def test_delete_in_words(cli: Cli, library: Path) -> None:
     red, blue, green = (ids(cli)[f"{name}/{name}_0.jpg"] for name in ("red", "blue", "green"))
     assert cli("delete", red[:12], blue).out == "2 deleted; for 30 days: image-search restore ID\n"
-    assert cli("delete", red).out == "0 deleted\n"
+    assert cli("delete", red[:12]).out == f"0 deleted\n1 in the trash already: image-search restore {red[:12]}\n"
+    assert cli("delete", "0" * 64).out == "0 deleted\n"
     assert cli("delete", green, "--permanently").out == "1 deleted for good\n"
+
+
+def test_what_is_in_the_trash_is_said_to_be_there(cli: Cli, library: Path) -> None:
+    green = ids(cli)["green/green_1.jpg"]
+    shown = cli("show", green, "--json").json
+    assert cli("delete", green).code == 0
+    hint = f"picture {green[:12]} is in the trash: image-search restore {green[:12]}"
+    for given in (green, green[:12]):
+        for command in (("show", given), ("update", given, "--title", "x"), ("search", "--id", given)):
+            check_error(cli(*command, "--json"), 1, hint)
+    for _ in range(2):
+        assert cli("restore", green[:12], "--json").json["restored"] == [shown]
+    assert cli("show", green, "--json").json == shown
 
 
 def test_permanently(cli: Cli, library: Path, data_dir: Path) -> None:
