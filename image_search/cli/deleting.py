@@ -19,7 +19,7 @@ from image_search.cli.context import (
     stop_on_signals,
 )
 from image_search.cli.ids import any_ids, only_in_trash, short_id
-from image_search.cli.options import page_options
+from image_search.cli.options import ListingGroup, page_options
 from image_search.cli.tables import brief, moment, name_of, print_failures, print_table
 from image_search.errors import Conflict, ImageNotFound, InvalidParameter
 from image_search.services.answer import describe_record
@@ -101,9 +101,9 @@ def restore(context: CliContext, image_ids: tuple[str, ...], collection: str | N
     exit_if(failed)
 
 
-@click.group()
+@click.group(cls=ListingGroup)
 def trash() -> None:
-    """List deleted pictures, or let them go for good."""
+    """List deleted pictures (alone: the same as `list`), or let them go for good."""
 
 
 @trash.command(name="list")

@@ -135,7 +135,9 @@ def test_restore_of_several_one_of_them_unknown(cli: Cli, library: Path) -> None
 
 
 def test_the_trash_page_by_page(cli: Cli, library: Path) -> None:
-    assert cli("trash", "list").out == "The trash is empty.\n"
+    assert cli("trash", "list").out == cli("trash").out == "The trash is empty.\n"
+    assert cli("trash", "--limit", 1, "--json").json == {"images": [], "next": None}
+    assert "empty" in cli("trash", "--help").out
     gone = sorted(ids(cli).values())[:5]
     assert cli("delete", *gone).code == 0
     first = cli("trash", "list", "--limit", 3, "--json").json

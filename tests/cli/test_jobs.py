@@ -32,7 +32,7 @@ def failed_job(store: JobStore, failures: int) -> Job:
 
 
 def test_no_jobs(cli: Cli, library: Path) -> None:
-    assert cli("jobs", "list").out == "No jobs.\n"
+    assert cli("jobs", "list").out == cli("jobs").out == "No jobs.\n"
     assert cli("jobs", "list", "--json").json == {"jobs": [], "next": None}
 
 
