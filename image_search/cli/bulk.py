@@ -22,6 +22,7 @@ from image_search.cli.sources import (
     list_option,
     metadata_for,
     metadata_option,
+    nothing_found,
     print_words,
     source_of,
 )
@@ -84,7 +85,12 @@ def ingest(
                 fitted = services.indexing.fit_if_configured(name, on_progress=on_progress)
         spec = services.collections.spec(name)
 
+    seen = report.added + report.unchanged + report.duplicates + len(report.failed)
+
     def text() -> None:
+        if not seen and not report.interrupted:
+            click.echo(nothing_found(source))
+            return
         reworded = f" ({report.reworded} of them with new words)" if report.reworded else ""
         click.echo(
             f"{report.added} added, {report.unchanged} unchanged{reworded}, {report.duplicates} duplicates, "

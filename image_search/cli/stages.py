@@ -22,6 +22,7 @@ from image_search.cli.sources import (
     list_option,
     metadata_for,
     metadata_option,
+    nothing_found,
     print_words,
     source_of,
 )
@@ -70,6 +71,9 @@ def preprocess(
             )
 
     def text() -> None:
+        if not (report.added or report.unchanged or report.failed or report.interrupted):
+            click.echo(nothing_found(source))
+            return
         click.echo(
             f"{report.added} pictures in {report.shards} new shards, {report.unchanged} there before, "
             f"{len(report.failed)} failed"
@@ -159,6 +163,8 @@ def index(
 
     if fit and projection:
         raise InvalidParameter("--fit", "and --projection exclude each other")
+    if fit == "pca":
+        raise InvalidParameter("--fit", "'pca': give a number, e.g. pca:128")
     if fit and not fit.startswith("pca:"):
         raise InvalidParameter("--fit", f"{fit!r}: only pca:N is fitted")
     if params and not kind:

@@ -123,6 +123,16 @@ def test_ingest_says_what_became_of_words(cli: Cli, gallery: Path, tmp_path: Pat
     assert "red/red_1.json: the sidecar: not valid JSON" in again
 
 
+def test_nothing_to_ingest(cli: Cli, tmp_path: Path, data_dir: Path) -> None:
+    check_error(cli("ingest", tmp_path / "nowhere", "--json"), 1, "nowhere")
+    assert not data_dir.exists(), "a slip makes no library"
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    for command in ("ingest", "preprocess"):
+        outcome = cli(command, folder)
+        assert (outcome.code, outcome.out) == (0, f"No pictures found in {folder}.\n")
+
+
 def test_ingest_says_what_metadata_did(cli: Cli, gallery: Path) -> None:
     table = gallery / "metadata.jsonl"
     table.write_text('{"filename": "image_9999.jpg"}\n{"filename": "red_0.jpg"}\n{"filename": "x\\u001b.jpg"}\n')
@@ -310,6 +320,9 @@ MISUSE: list[tuple[list[str], str]] = [
     (["ingest", "--json"], "FOLDER"),
     (["ingest", "{gallery}", "--list", "x", "--json"], "FOLDER"),
     (["index", "--fit", "umap:2", "--json"], "umap:2"),
+    (["index", "--fit", "pca", "--json"], "give a number, e.g. pca:128"),
+    (["ingest", "{text}", "--json"], "is a file: give its folder, or --list FILE"),
+    (["preprocess", "{text}", "--json"], "is a file: give its folder, or --list FILE"),
     (["index", "--fit", "pca:2", "--projection", "none", "--json"], "exclude"),
     (["index", "--fit", "pca:8", "--json"], "80 pictures"),
     (["import", "x.npy", "--json"], "--files"),
@@ -338,7 +351,6 @@ COULD_NOT: list[tuple[list[str], str]] = [
     (["jobs", "retry", "x", "--json"], "no job"),
     (["jobs", "cancel", "x", "--json"], "no job"),
     (["ingest", "/nowhere", "--json"], "/nowhere"),
-    (["ingest", "{text}", "--json"], "no folder"),
     (["ingest", "--list", "/nowhere.txt", "--json"], "/nowhere.txt"),
     (["ingest", "{gallery}", "--metadata", "/nowhere.jsonl", "--json"], "nowhere.jsonl"),
     (["preprocess", "/nowhere", "--json"], "/nowhere"),
