@@ -100,6 +100,17 @@ class _Chunk:
         return len(self.items) + len(self.additions) + len(self.failures)
 
 
+@dataclass(frozen=True)
+class _Added:
+    """What additions make of the records that are there."""
+
+    records: list[ImageRecord]
+    """Those that change."""
+    unchanged: int
+    duplicates: int
+    failures: list[Failure]
+
+
 class IngestRun:
     """The state of one ingest; `execute` may be called once."""
 
@@ -315,15 +326,14 @@ class IngestRun:
 
     def _commit(self, chunk: _Chunk) -> None:
         records = [item.record for item in chunk.items]
+        known: set[str] = set()
         if chunk.raw is not None:
             self._archive.append(records, chunk.raw)
-        # All of a chunk at once: others may write the same pictures, and neither must undo what the other wrote.
-        with self._locks.holding([*(r.image_id for r in records), *(a.image_id for a in chunk.additions)]):
-            known: set[str] = set()
-            if records:
+            # All of a chunk at once: others may write the same pictures, and neither must undo what the other wrote.
+            with self._locks.holding([record.image_id for record in records]):
                 known = self._collections.write(self._opened.name, lambda now: self._upsert(now, chunk))
-            arrived = [_arrived_meanwhile(item) for item in chunk.items if item.record.image_id in known]
-            unchanged, duplicates = self._add_sources([*arrived, *chunk.additions])
+        arrived = [_arrived_meanwhile(item) for item in chunk.items if item.record.image_id in known]
+        unchanged, duplicates = self._add_sources([*arrived, *chunk.additions])
         self._cache.remember(
             [(item.candidate, item.record.image_id) for item in chunk.items]
             + [(addition.candidate, addition.image_id) for addition in chunk.additions]
@@ -368,14 +378,26 @@ class IngestRun:
 
     def _add_sources(self, additions: list[_Addition]) -> tuple[int, int]:
         """Let the records know their further names and words; returns (unchanged, duplicates)."""
+        added = self._named_anew(additions)
+        if added.records:
+            # Merged again: what is changed is mostly nothing, and then a run over a known folder takes no locks.
+            with self._locks.holding([addition.image_id for addition in additions]):
+                added = self._named_anew(additions)
+                if records := added.records:
+                    self._collections.write(self._opened.name, lambda now: self._store.update(now.physical, records))
+        self._failures += added.failures
+        return added.unchanged, added.duplicates
+
+    def _named_anew(self, additions: list[_Addition]) -> _Added:
         records = self._get([addition.image_id for addition in additions])
         before = self._cache.find_told(self._opened.name, [addition.candidate for addition in additions])
         changed: dict[str, ImageRecord] = {}
+        failures: list[Failure] = []
         unchanged = duplicates = 0
         for addition in additions:
             if (old := records.get(addition.image_id)) is None:
                 reason = "was deleted from the library while it was ingested again"
-                self._failures.append(Failure(addition.candidate.source_name, reason))
+                failures.append(Failure(addition.candidate.source_name, reason))
                 continue
             name, digest = addition.candidate.source_name, addition.told.digest
             told_before = before.get(addition.candidate.path)
@@ -386,10 +408,7 @@ class IngestRun:
             duplicates += not nothing_new
             if merged != old:
                 records[addition.image_id] = changed[addition.image_id] = merged
-        if changed:
-            updates = list(changed.values())
-            self._collections.write(self._opened.name, lambda now: self._store.update(now.physical, updates))
-        return unchanged, duplicates
+        return _Added(list(changed.values()), unchanged, duplicates, failures)
 
     def _stopping(self) -> bool:
         return self._stop.is_set() or self._abort.is_set()

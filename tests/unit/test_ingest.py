@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +14,7 @@ from image_search.fingerprint import content_hash
 from image_search.metadata.jsonl import read_jsonl
 from image_search.metadata.words import Words
 from image_search.services.changes import Changes
+from image_search.services.gate import PictureLocks
 from image_search.services.progress import Progress
 from image_search.services.query import Query
 from image_search.services.scanning import Source
@@ -149,6 +152,25 @@ def test_originals_are_kept_as_asked(services: Services, gallery: Path, mode: st
 
 
 # What others write meanwhile
+
+
+def test_a_run_over_a_known_folder_keeps_nobody_waiting(
+    services: Services, gallery: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services.ingest.run(Source(gallery), "default")
+    held: list[object] = []
+    holding = PictureLocks.holding
+
+    def noting(self: PictureLocks, image_ids: Sequence[str]) -> Any:
+        held.append(image_ids)
+        return holding(self, image_ids)
+
+    monkeypatch.setattr(PictureLocks, "holding", noting)
+    assert services.ingest.run(Source(gallery), "default").unchanged == 15
+    assert held == []
+    (gallery / "new.jpg").write_bytes(jpeg(draw((0, 0, 0), mark=1)))
+    services.ingest.run(Source(gallery), "default")
+    assert held == [[content_hash((gallery / "new.jpg").read_bytes())]]
 
 
 def test_an_edit_meanwhile_is_kept(services: Services, gallery: Path, monkeypatch: pytest.MonkeyPatch) -> None:
