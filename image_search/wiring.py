@@ -67,6 +67,11 @@ class Services:
         )
 
     @cached_property
+    def locks(self) -> PictureLocks:
+        """Keeps writers of one picture from each other."""
+        return PictureLocks(self.settings.data_dir / "locks")
+
+    @cached_property
     def preparer(self) -> Preparer:
         """Decodes pictures within the limits of this way in."""
         imaging = self.settings.imaging
@@ -83,7 +88,9 @@ class Services:
             originals=self.settings.ingest.originals,
             embedded_words=self.settings.ingest.embedded_words,
         )
-        return IngestService(self.collections, self.images, self.archive_for, self._scan_cache, self.preparer, tuning)
+        return IngestService(
+            self.collections, self.images, self.archive_for, self._scan_cache, self.preparer, tuning, self.locks
+        )
 
     @cached_property
     def search(self) -> SearchService:
@@ -118,14 +125,14 @@ class Services:
             self.images,
             self.preparer,
             Trash(self.collections, self.images, raw),
-            PictureLocks(self.settings.data_dir / "locks"),
+            self.locks,
             keeps_deleted=self.settings.library.trash_days > 0,
         )
 
     @cached_property
     def indexing(self) -> IndexingService:
         """Rebuilds."""
-        return IndexingService(self.collections, self.images, self.archive_for, self.shards, self.preparer)
+        return IndexingService(self.collections, self.images, self.archive_for, self.shards, self.preparer, self.locks)
 
     @cached_property
     def stages(self) -> StagesService:
@@ -148,6 +155,7 @@ class Services:
             self.shards,
             self.archive_for,
             self.preparer,
+            self.locks,
             originals=self.settings.ingest.originals,
         )
 

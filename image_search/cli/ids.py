@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from image_search.errors import ImageNotFound, InvalidParameter
+from image_search.names import is_sha256
 from image_search.wiring import Services
 
 SHORT_DIGITS = 12
 """Shown in tables: among 10,000,000 pictures two share them with a chance of 1 in 6."""
 MIN_DIGITS = 6
-_ID = re.compile("[0-9a-f]{64}")
 _TOO_SHORT = re.compile(rf"[0-9a-f]{{1,{MIN_DIGITS - 1}}}")
 _BEGINNING = re.compile(rf"[0-9a-f]{{{MIN_DIGITS},63}}")
 
@@ -39,7 +39,7 @@ def stored_ids(services: Services, collection: str, given: Sequence[str]) -> lis
 
 def only_in_trash(services: Services, collection: str, image_ids: Sequence[str]) -> list[str]:
     """Those of pictures that are not in the collection and can be restored."""
-    ids = [one for one in dict.fromkeys(image_ids) if _ID.fullmatch(one)]
+    ids = [one for one in dict.fromkeys(image_ids) if is_sha256(one)]
     there = services.library.known(collection, ids)
     return [one for one in ids if one not in there and one in _deleted(services, collection)(_before(one))]
 

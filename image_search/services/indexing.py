@@ -19,6 +19,7 @@ from image_search.interfaces import Embedder, FloatArray, ImageStore, ShardFiles
 from image_search.names import parse_projection
 from image_search.records import merge_records
 from image_search.services.collections import Collections, OpenCollection
+from image_search.services.gate import PictureLocks
 from image_search.services.jobs import JobStopped
 from image_search.services.preparing import Preparer
 from image_search.services.progress import Progress, ProgressListener, no_progress
@@ -92,6 +93,7 @@ class IndexingService:
         archive_for: Callable[[str], VectorArchive],
         shards: ShardFiles,
         preparer: Preparer,
+        locks: PictureLocks,
         *,
         switch_grace_s: float = 1.0,
     ) -> None:
@@ -102,6 +104,7 @@ class IndexingService:
             shards,
             switch_grace_s,
         )
+        self._locks = locks
         self._raw = RawVectors(collections.store, images, archive_for, preparer)
 
     def add_shards(
@@ -134,7 +137,8 @@ class IndexingService:
             for records, raw in self._shards.read_vector_shard(path, BATCH):
                 if stop is not None and stop.is_set():
                     return self._report(collection, started, added=added, cancelled=True)
-                added += self._collections.write(collection, lambda now, r=records, v=raw: self._add(now, r, v))  # type: ignore[misc]
+                with self._locks.holding([record.image_id for record in records]):
+                    added += self._collections.write(collection, lambda now, r=records, v=raw: self._add(now, r, v))  # type: ignore[misc]
                 done += len(records)
                 on_progress(Progress("indexing", done, total))
             archive.adopt(path)

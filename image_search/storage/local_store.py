@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from image_search.errors import ImageNotFound, ImageStoreError
-from image_search.interfaces import OriginalsMode
+from image_search.interfaces import Keeping, OriginalsMode
 from image_search.storage.keys import check_key, is_key
 
 _TEMPORARY = "tmp"
@@ -81,6 +81,21 @@ class LocalImageStore:
         """Whether there is an object (a reference whose file is gone counts as none)."""
         with _translate_errors():
             return self._path(key).exists()
+
+    def keeping(self, key: str, beside: Path | None) -> Keeping:
+        """What is there of an original; of a reference to another file, and of a hard link, whether it is unchanged."""
+        path = self._path(key)
+        try:
+            with _translate_errors():
+                if not path.exists():
+                    return "missing"
+                if path.is_symlink() and beside is not None and beside.exists() and path.samefile(beside):
+                    return "reference"
+                if path.is_symlink() or path.stat().st_nlink > 1:
+                    self.get(key)
+        except ImageNotFound:
+            return "missing"
+        return "kept"
 
     def delete(self, key: str) -> None:
         """Remove the object; the file that a reference points to stays."""

@@ -13,7 +13,7 @@ from minio import Minio
 from minio.error import InvalidResponseError, MinioAdminException, MinioException, S3Error, ServerError
 
 from image_search.errors import ConfigError, ImageNotFound, ImageStoreError
-from image_search.interfaces import OriginalsMode
+from image_search.interfaces import Keeping, OriginalsMode
 from image_search.storage.keys import check_key
 
 _ABSENT = {"NoSuchKey", "NoSuchObject", "ResourceNotFound"}
@@ -97,6 +97,10 @@ class MinioImageStore:
         except ImageNotFound:
             return False
         return True
+
+    def keeping(self, key: str, beside: Path | None) -> Keeping:
+        """Whether there is an object: it is never a reference."""
+        return "kept" if self.exists(key) else "missing"
 
     def delete(self, key: str) -> None:
         """Remove the object; S3 answers the same for an absent one."""
