@@ -67,7 +67,7 @@ def test_in_a_terminal(cli: Cli, library: Path, near: Path, new: Path) -> None:
     assert three.split() == ["new", str(new)]
     assert one.split()[-2:] == two.split()[-2:]
     assert one.split()[-1] == "red/red_0.jpg"
-    assert summary == "1 identical, 1 near-duplicates, 1 new, 0 failed"
+    assert summary == "1 identical, 1 near-duplicate, 1 new, 0 failed"
 
 
 def test_the_same_bytes_only(cli: Cli, library: Path, near: Path, monkeypatch: pytest.MonkeyPatch) -> None:
