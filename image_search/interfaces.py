@@ -17,6 +17,8 @@ FloatArray: TypeAlias = NDArray[np.float32]
 VectorBatch: TypeAlias = tuple[Sequence[ImageRecord], FloatArray]
 """n records and their (n, dim) vectors."""
 OriginalsMode: TypeAlias = Literal["copy", "hardlink", "reference"]
+Keeping: TypeAlias = Literal["kept", "reference", "missing"]
+"""Of an original beside a file: kept without it; only a reference to this very file; not there (any more)."""
 
 
 @runtime_checkable
@@ -339,12 +341,16 @@ class ImageStore(Protocol):
         """Whether there is an object."""
         ...
 
+    def keeping(self, key: str, beside: Path | None) -> Keeping:
+        """What is there of an original, and whether it would still be if the file `beside` were removed."""
+        ...
+
     def delete(self, key: str) -> None:
         """Remove the object; an absent one is fine."""
         ...
 
-    def iter_keys(self, prefix: str = "") -> Iterator[str]:
-        """Keys that begin with `prefix`, sorted."""
+    def iter_keys(self, prefix: str = "", *, after: str = "") -> Iterator[str]:
+        """Keys that begin with `prefix` and come after `after`, sorted; those before are not gone through."""
         ...
 
     def ping(self) -> None:

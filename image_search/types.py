@@ -152,6 +152,8 @@ class Job:
     """Last sign of life of the process that runs it."""
     error: str = ""
     """Why it failed, in words for a person; "" while it did not."""
+    cancel_wanted: bool = False
+    """It was to end while it ran: `cancelled` once it has, `done` where it had done its work by then."""
 
     @property
     def rate(self) -> float:

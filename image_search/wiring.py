@@ -6,6 +6,7 @@ Adapters are imported inside the factories, so that `--help` and the unit tests 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,7 +23,7 @@ from image_search.services.gate import PictureLocks, SwitchGate
 from image_search.services.indexing import IndexingService
 from image_search.services.ingest import IngestService
 from image_search.services.ingest_run import IngestTuning
-from image_search.services.jobs import JobHandler, JobRunner, JobStore
+from image_search.services.jobs import DAY_S, JobHandler, JobRunner, JobStore
 from image_search.services.library import LibraryService
 from image_search.services.preparing import Preparer
 from image_search.services.quantising import QuantisingService
@@ -66,6 +67,11 @@ class Services:
         )
 
     @cached_property
+    def locks(self) -> PictureLocks:
+        """Keeps writers of one picture from each other."""
+        return PictureLocks(self.settings.data_dir / "locks")
+
+    @cached_property
     def preparer(self) -> Preparer:
         """Decodes pictures within the limits of this way in."""
         imaging = self.settings.imaging
@@ -82,7 +88,9 @@ class Services:
             originals=self.settings.ingest.originals,
             embedded_words=self.settings.ingest.embedded_words,
         )
-        return IngestService(self.collections, self.images, self.archive_for, self._scan_cache, self.preparer, tuning)
+        return IngestService(
+            self.collections, self.images, self.archive_for, self._scan_cache, self.preparer, tuning, self.locks
+        )
 
     @cached_property
     def search(self) -> SearchService:
@@ -117,14 +125,14 @@ class Services:
             self.images,
             self.preparer,
             Trash(self.collections, self.images, raw),
-            PictureLocks(self.settings.data_dir / "locks"),
+            self.locks,
             keeps_deleted=self.settings.library.trash_days > 0,
         )
 
     @cached_property
     def indexing(self) -> IndexingService:
         """Rebuilds."""
-        return IndexingService(self.collections, self.images, self.archive_for, self.shards, self.preparer)
+        return IndexingService(self.collections, self.images, self.archive_for, self.shards, self.preparer, self.locks)
 
     @cached_property
     def stages(self) -> StagesService:
@@ -147,6 +155,7 @@ class Services:
             self.shards,
             self.archive_for,
             self.preparer,
+            self.locks,
             originals=self.settings.ingest.originals,
         )
 
@@ -210,8 +219,26 @@ class Services:
             self.runner.close()
         self.store.close()
 
-    def _purge(self, stop: threading.Event) -> None:
-        self.library.purge(older_than_s=self.settings.library.trash_days * 86_400, stop=stop)
+    def purge_daily(self) -> int:
+        """Empty the trash of what is too old, unless that was done within a day; returns how many pictures left it.
+
+        It reads every entry of every collection's trash: too much for each deletion of a large library.
+        """
+        try:
+            age_s = time.time() - self._purged.stat().st_mtime
+        except FileNotFoundError:
+            return self._purge(threading.Event())
+        return 0 if 0 <= age_s < DAY_S else self._purge(threading.Event())
+
+    def _purge(self, stop: threading.Event) -> int:
+        purged = self.library.purge(older_than_s=self.settings.library.trash_days * DAY_S, stop=stop)
+        if not stop.is_set():
+            self._purged.touch()
+        return purged
+
+    @property
+    def _purged(self) -> Path:
+        return self.settings.data_dir / "purged"
 
     def _scan_cache(self) -> ScanCache:
         return ScanCache(self.settings.data_dir / "scan.sqlite")

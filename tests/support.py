@@ -5,8 +5,11 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image, ImageDraw
 
 from image_search.embedding.projection import Projection, fit_pca, make_random, normalise, projection_from_bytes
@@ -43,6 +46,19 @@ def write_gallery(folder: Path, *, per_colour: int = 5) -> list[Path]:
             path.write_bytes(jpeg(draw(colour, mark=mark)))
             paths.append(path)
     return sorted(paths)
+
+
+def interrupt(monkeypatch: pytest.MonkeyPatch, target: object, method: str, other: Thread) -> None:
+    """Let another thread begin at the first call of a method, and end before it goes on if nothing keeps it."""
+    real = getattr(target, method)
+
+    def call(*arguments: Any, **named: Any) -> Any:
+        if other.ident is None:
+            other.start()
+            other.join(0.3)
+        return real(*arguments, **named)
+
+    monkeypatch.setattr(target, method, call)
 
 
 class MeanColourEmbedder:

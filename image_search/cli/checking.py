@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -26,6 +27,7 @@ from image_search.cli.progress import progress_bar
 from image_search.cli.tables import name_of, plain, print_failures, print_table, short_id
 from image_search.errors import InvalidParameter, UnsupportedFormat
 from image_search.fingerprint import content_hash
+from image_search.interfaces import Keeping
 from image_search.services.answer import CheckOutcome, describe_record
 from image_search.services.progress import Progress, no_progress
 from image_search.services.scanning import Candidate, Source
@@ -34,6 +36,16 @@ from image_search.wiring import Services
 
 MANY = 20
 """From so many files on, progress is shown."""
+_STDIN_FILE = Path("/dev/stdin")
+"""The file that stdin was redirected from, where it was."""
+_STATES = {
+    "identical": "identical",
+    "kept": "identical",
+    "reference": "held by reference to this very file",
+    "missing": "known without its picture",
+    "near_duplicate": "near-duplicate",
+    "no": "new",
+}
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 Held: TypeAlias = Literal["identical", "near_duplicate", "no"]
 
@@ -56,11 +68,16 @@ class _Checked:
     identical: ImageRecord | None
     near: tuple[ImageRecord, ...] | None = None
     """Near-duplicates, best first; None = not looked for."""
+    original: Keeping | None = None
+    """What the library has of the picture's own bytes; None = not looked at."""
+    path: Path | None = None
+    """The file, where there is one."""
 
     @property
     def held(self) -> Held:
         if self.identical is not None:
-            return "identical"
+            # Whoever asks for the same bytes may remove the file next.
+            return "identical" if self.original in (None, "kept") else "no"
         return "near_duplicate" if self.near else "no"
 
     def as_dict(self) -> dict[str, Any]:
@@ -71,6 +88,7 @@ class _Checked:
             "id": self.image_id,
             "held": self.held,
             "identical": identical,
+            "original": self.original,
             "near_duplicates": near,
         }
 
@@ -114,22 +132,22 @@ def check(
 
     Folders are walked; what is no picture in them is left out. FILE may be `-` for a picture on stdin.
 
+    With --exact and --sha256 a picture is held only where the library keeps its bytes: a reference to the very file
+    that is asked about (ingest --originals reference) does not count, nor does a row that was imported without one.
+
     Exit code: 0 = the library has all of them, exactly or nearly; 1 = some are new, or could not be looked at.
 
     \b
     Examples:
       image-search check photo.jpg
       image-search check /media/camera --exact --json
-      image-search check --exact photo.jpg && rm photo.jpg
       sha256sum *.jpg | image-search check --sha256 -
     """
     name = context.collection(collection)
     report = _Report()
     with context.services() as services, stop_on_signals() as stop:
         if by_hash:
-            hashes = list(_hashes(given))
-            known = services.library.known(name, list(dict.fromkeys(image_id for _, image_id in hashes)))
-            report.checked = [_Checked(label, image_id, known.get(image_id)) for label, image_id in hashes]
+            report.checked = _by_bytes(services, name, list(_hashes(given)))
         else:
             files = list(_files(given))
             with progress_bar() as bar:
@@ -141,8 +159,7 @@ def check(
                     tell(Progress("checking", done, len(files), len(report.failed)))
                     _check_file(services, name, file, report, exact=exact)
             if exact:
-                known = services.library.known(name, [one.image_id for one in report.checked])
-                report.checked = [_Checked(c.name, c.image_id, known.get(c.image_id)) for c in report.checked]
+                report.checked = _by_bytes(services, name, report.checked)
     emit(report.as_dict(), as_json=as_json, text=lambda: _print(report))
     exit_if_stopped(report.interrupted)
     exit_if(report.counts["no"] or report.failed)
@@ -157,7 +174,7 @@ def _check_file(services: Services, collection: str, file: _File, report: _Repor
         else:
             data = read_picture(file.path, services.preparer.max_bytes)
         if exact:
-            return _Checked(file.name, content_hash(data), None)
+            return _Checked(file.name, content_hash(data), None, path=_STDIN_FILE if file.path == STDIN else file.path)
         return _outcome(file.name, services.search.check(collection, data))
 
     one = attempt(file.name, look, PICTURE_FAULTS)
@@ -167,6 +184,17 @@ def _check_file(services: Services, collection: str, file: _File, report: _Repor
         report.not_pictures.append(file.name)
     else:
         report.failed.append(Failure(file.name, str(one.error)))
+
+
+def _by_bytes(services: Services, collection: str, asked: Sequence[_Checked]) -> list[_Checked]:
+    """The same with what the library knows by the hash, and what it keeps without the file."""
+    known = services.library.known(collection, list(dict.fromkeys(one.image_id for one in asked)))
+    return [
+        replace(one, identical=known[one.image_id], original=services.library.keeping(one.image_id, one.path))
+        if one.image_id in known
+        else one
+        for one in asked
+    ]
 
 
 def _outcome(name: str, outcome: CheckOutcome) -> _Checked:
@@ -184,18 +212,26 @@ def _files(given: Sequence[str]) -> Iterator[_File]:
             yield _File(file_name(path), path)
 
 
-def _hashes(given: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """(name, hash): of an argument itself, of lines on stdin the file that they name."""
+def _hashes(given: Sequence[str]) -> Iterator[_Checked]:
+    """Of an argument itself, of lines on stdin with the file that they name."""
     for text in given:
-        lines = (line.decode(errors="replace") for line in sys.stdin.buffer) if text == "-" else iter([text])
+        lines = (os.fsdecode(line) for line in sys.stdin.buffer) if text == "-" else iter([text])
         for line in lines:
             if not line.strip():
                 continue
             # A line begins with a backslash where sha256sum wrote an odd name in its own way.
-            digest, _, name = line.strip().removeprefix("\\").partition(" ")
+            whole = line.strip()
+            digest, _, name = whole.removeprefix("\\").partition(" ")
             if _SHA256.fullmatch(digest) is None:
                 raise InvalidParameter("HASH", f"{digest[:80]!r}; 64 hex digits are expected")
-            yield name.lstrip(" *") or digest.lower(), digest.lower()
+            # sha256sum has one space or asterisk before the name.
+            name = name[1:] if name[:1] in (" ", "*") else name
+            path = Path(_unescaped(name) if whole.startswith("\\") else name) if name else None
+            yield _Checked(file_name(Path(name)) if name else digest.lower(), digest.lower(), None, path=path)
+
+
+def _unescaped(name: str) -> str:
+    return re.sub(r"\\([\\nr])", lambda found: {"n": "\n", "r": "\r"}.get(found[1], "\\"), name)
 
 
 def _describe(record: ImageRecord) -> dict[str, Any]:
@@ -206,7 +242,7 @@ def _print(report: _Report) -> None:
     rows = []
     for one in report.checked:
         same = one.identical or (one.near[0] if one.near else None)
-        state = {"identical": "identical", "near_duplicate": "near-duplicate", "no": "new"}[one.held]
+        state = _STATES[one.original or one.held]
         rows.append([state, plain(one.name), short_id(same.image_id) if same else "", name_of(same) if same else ""])
     if rows:
         print_table(("", "file", "id", "in the library"), rows)

@@ -40,7 +40,7 @@ def delete(
     """Remove pictures from the library; the files they came from stay.
 
     They lie in the trash for a while (library.trash_days) and can be restored. What has been there for longer goes for
-    good now.
+    good: now, unless that was seen to within a day.
 
     \b
     Examples:
@@ -51,7 +51,7 @@ def delete(
     with context.services() as services:
         find = any_ids if permanently else stored_ids
         deleted = services.library.delete(name, find(services, name, image_ids), permanently=permanently)
-        purged = services.library.purge(older_than_s=days * DAY_S)
+        purged = services.purge_daily()
     restorable = 0 if permanently else days
 
     def text() -> None:

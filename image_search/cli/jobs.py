@@ -113,6 +113,8 @@ def jobs_retry(context: CliContext, job_id: str, as_json: bool) -> None:
 def jobs_cancel(context: CliContext, job_id: str, as_json: bool) -> None:
     """End a job before its end; the library stays as it was.
 
+    One that runs ends at its next step. Where it has done its work by then, it is done and not cancelled.
+
     \b
     Example:
       image-search jobs cancel 5f3a9c0d1e2b4a67
@@ -127,6 +129,8 @@ def _emit(job: Job, *, as_json: bool) -> None:
         print_values(_describe(job))
         if job.state == "queued":
             click.echo("It waits; `image-search serve` works on it, now if it runs.")
+        elif job.state == "running" and job.cancel_wanted:
+            click.echo("It ends at its next step.")
 
     emit(_describe(job), as_json=as_json, text=text)
 
@@ -147,6 +151,7 @@ def _describe(job: Job) -> dict[str, Any]:
         "failed": job.failed,
         "rate": round(job.rate, 2),
         "eta_s": None if job.eta_s is None else round(job.eta_s, 1),
+        "cancel_wanted": job.cancel_wanted,
         "error": job.error or None,
         "created_at": moment(job.created_at_s),
         "started_at": None if job.started_at_s is None else moment(job.started_at_s),

@@ -154,17 +154,14 @@ def update(
     name = context.collection(collection)
     with context.services() as services:
         (whole_id,) = stored_ids(services, name, [image_id])
-        if tags_change and wanted_tags is None:
-            wanted_tags = services.library.get(name, whole_id).tags
-        new_tags = None
-        if wanted_tags is not None:
-            new_tags = tuple(tag for tag in dict.fromkeys((*wanted_tags, *add_tag)) if tag not in remove_tag)
         record = services.library.update(
             name,
             whole_id,
             Changes(
                 title=texts.get("title"),
-                tags=new_tags,
+                tags=wanted_tags,
+                add_tags=add_tag,
+                remove_tags=remove_tag,
                 text=texts.get("text"),
                 source_url=texts.get("source_url"),
                 created_at_s=created_at,

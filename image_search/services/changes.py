@@ -31,6 +31,11 @@ class Changes:
     created_at_s: int | None = None
     fields: Mapping[str, JsonScalar] | None = None
     """Merged with those that are there; a null removes the key (JSON merge patch, RFC 7396)."""
+    add_tags: tuple[str, ...] = ()
+    """After `tags`, or those that are there."""
+    remove_tags: tuple[str, ...] = ()
+    clear_fields: bool = False
+    """Whether all fields that are there go first."""
 
 
 def changed_record(record: ImageRecord, changes: Changes) -> ImageRecord:
@@ -40,14 +45,15 @@ def changed_record(record: ImageRecord, changes: Changes) -> ImageRecord:
         if (value := getattr(changes, name)) is not None:
             _check_text(name, value, max_bytes)
             values[name] = value
-    if changes.tags is not None:
-        values["tags"] = _tags(changes.tags)
+    if changes.tags is not None or changes.add_tags or changes.remove_tags:
+        kept = record.tags if changes.tags is None else changes.tags
+        values["tags"] = _tags(tuple(tag for tag in (*kept, *changes.add_tags) if tag not in changes.remove_tags))
     if changes.created_at_s is not None:
         if not FIRST_S <= changes.created_at_s <= LAST_S:
             raise InvalidParameter("created_at", "must lie in the years 1 to 9999")
         values["created_at_s"] = changes.created_at_s
-    if changes.fields is not None:
-        values["fields"] = _merged_fields(record.fields, changes.fields)
+    if changes.clear_fields or changes.fields is not None:
+        values["fields"] = _merged_fields({} if changes.clear_fields else record.fields, changes.fields or {})
     return replace(record, **values)  # type: ignore[arg-type]
 
 

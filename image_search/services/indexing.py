@@ -19,6 +19,8 @@ from image_search.interfaces import Embedder, FloatArray, ImageStore, ShardFiles
 from image_search.names import parse_projection
 from image_search.records import merge_records
 from image_search.services.collections import Collections, OpenCollection
+from image_search.services.gate import PictureLocks
+from image_search.services.jobs import JobStopped
 from image_search.services.preparing import Preparer
 from image_search.services.progress import Progress, ProgressListener, no_progress
 from image_search.services.raw_vectors import LostListener, RawVectors
@@ -91,6 +93,7 @@ class IndexingService:
         archive_for: Callable[[str], VectorArchive],
         shards: ShardFiles,
         preparer: Preparer,
+        locks: PictureLocks,
         *,
         switch_grace_s: float = 1.0,
     ) -> None:
@@ -101,6 +104,7 @@ class IndexingService:
             shards,
             switch_grace_s,
         )
+        self._locks = locks
         self._raw = RawVectors(collections.store, images, archive_for, preparer)
 
     def add_shards(
@@ -133,7 +137,8 @@ class IndexingService:
             for records, raw in self._shards.read_vector_shard(path, BATCH):
                 if stop is not None and stop.is_set():
                     return self._report(collection, started, added=added, cancelled=True)
-                added += self._collections.write(collection, lambda now, r=records, v=raw: self._add(now, r, v))  # type: ignore[misc]
+                with self._locks.holding([record.image_id for record in records]):
+                    added += self._collections.write(collection, lambda now, r=records, v=raw: self._add(now, r, v))  # type: ignore[misc]
                 done += len(records)
                 on_progress(Progress("indexing", done, total))
             archive.adopt(path)
@@ -245,15 +250,20 @@ class IndexingService:
         return self.rebuild(collection, projection=wanted, on_progress=on_progress).projection_id
 
     def run_job(self, params: Mapping[str, Any], on_progress: ProgressListener, stop: threading.Event) -> None:
-        """`rebuild` as a job: `collection`, and optionally `projection` and `index` {kind, params}."""
+        """`rebuild` as a job: `collection`, and optionally `projection` and `index` {kind, params}.
+
+        Raises JobStopped where `stop` ended it early, beside the errors of `rebuild`.
+        """
         index = params.get("index")
-        self.rebuild(
+        report = self.rebuild(
             params["collection"],
             projection=params.get("projection"),
             index=IndexSpec(index["kind"], index.get("params", {})) if index else None,
             on_progress=on_progress,
             stop=stop,
         )
+        if report.cancelled:
+            raise JobStopped
 
     def _report(self, collection: str, started: float, *, added: int = 0, cancelled: bool = False) -> IndexReport:
         spec = self._collections.spec(collection)

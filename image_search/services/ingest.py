@@ -9,6 +9,7 @@ from dataclasses import replace
 from image_search.interfaces import ImageStore, OriginalsMode, VectorArchive
 from image_search.metadata.table import EMPTY_TABLE, MetadataTable
 from image_search.services.collections import Collections
+from image_search.services.gate import PictureLocks
 from image_search.services.ingest_run import IngestRun, IngestTuning
 from image_search.services.preparing import Preparer
 from image_search.services.progress import ProgressListener, no_progress
@@ -29,9 +30,10 @@ class IngestService:
         cache: Callable[[], ScanCache],
         preparer: Preparer,
         tuning: IngestTuning,
+        locks: PictureLocks,
     ) -> None:
         self._collections, self._images, self._archive_for = collections, images, archive_for
-        self._cache, self._preparer, self._tuning = cache, preparer, tuning
+        self._cache, self._preparer, self._tuning, self._locks = cache, preparer, tuning, locks
 
     def run(
         self,
@@ -61,6 +63,7 @@ class IngestService:
             self._preparer,
             replace(self._tuning, originals=originals or self._tuning.originals),
             Teller(metadata, self._tuning.embedded_words if embedded_words is None else embedded_words),
+            self._locks,
             on_progress,
             stop or threading.Event(),
         )

@@ -24,6 +24,7 @@ from image_search.metadata.embedded import embedded_words
 from image_search.metadata.words import NO_WORDS, Words, unite
 from image_search.records import MAX_SOURCES
 from image_search.services.collections import Collections, OpenCollection
+from image_search.services.gate import PictureLocks
 from image_search.services.objects import store_objects
 from image_search.services.preparing import THUMBNAIL_TYPE, Preparer
 from image_search.services.progress import Progress, ProgressListener
@@ -99,6 +100,17 @@ class _Chunk:
         return len(self.items) + len(self.additions) + len(self.failures)
 
 
+@dataclass(frozen=True)
+class _Added:
+    """What additions make of the records that are there."""
+
+    records: list[ImageRecord]
+    """Those that change."""
+    unchanged: int
+    duplicates: int
+    failures: list[Failure]
+
+
 class IngestRun:
     """The state of one ingest; `execute` may be called once."""
 
@@ -112,13 +124,14 @@ class IngestRun:
         preparer: Preparer,
         tuning: IngestTuning,
         teller: Teller,
+        locks: PictureLocks,
         on_progress: ProgressListener,
         stop: threading.Event,
     ) -> None:
         self._opened, self._collections, self._images = opened, collections, images
         self._store = collections.store
         self._archive, self._cache, self._preparer, self._tuning = archive, cache, preparer, tuning
-        self._teller, self._on_progress, self._stop = teller, on_progress, stop
+        self._teller, self._locks, self._on_progress, self._stop = teller, locks, on_progress, stop
         self._abort = threading.Event()
         self._errors: list[BaseException] = []
         self._in_flight: set[str] = set()
@@ -313,10 +326,14 @@ class IngestRun:
 
     def _commit(self, chunk: _Chunk) -> None:
         records = [item.record for item in chunk.items]
-        if chunk.raw is not None and chunk.embeddings is not None:
+        known: set[str] = set()
+        if chunk.raw is not None:
             self._archive.append(records, chunk.raw)
-            self._collections.write(self._opened.name, lambda now: self._upsert(now, chunk, records))
-        unchanged, duplicates = self._add_sources(chunk.additions)
+            # All of a chunk at once: others may write the same pictures, and neither must undo what the other wrote.
+            with self._locks.holding([record.image_id for record in records]):
+                known = self._collections.write(self._opened.name, lambda now: self._upsert(now, chunk))
+        arrived = [_arrived_meanwhile(item) for item in chunk.items if item.record.image_id in known]
+        unchanged, duplicates = self._add_sources([*arrived, *chunk.additions])
         self._cache.remember(
             [(item.candidate, item.record.image_id) for item in chunk.items]
             + [(addition.candidate, addition.image_id) for addition in chunk.additions]
@@ -324,24 +341,31 @@ class IngestRun:
         told: list[_Item | _Addition] = [*chunk.items, *chunk.additions]
         self._cache.remember_told(self._opened.name, [(one.candidate, one.told.digest) for one in told])
         self._release([record.image_id for record in records])
-        self._added += len(records)
+        self._added += len(records) - len(known)
         self._unchanged += unchanged
         self._duplicates += duplicates
         self._failures += chunk.failures
         self._cut += sum(item.cut for item in chunk.items) + sum(a.words.cut for a in chunk.additions)
         self._warnings |= chunk.warnings
 
-    def _upsert(self, now: OpenCollection, chunk: _Chunk, records: list[ImageRecord]) -> None:
+    def _upsert(self, now: OpenCollection, chunk: _Chunk) -> set[str]:
+        """Write the new pictures; the ids of those that came another way since they were looked for, left alone."""
         raw, embeddings = chunk.raw, chunk.embeddings
         if raw is None or embeddings is None:
-            return
+            return set()
+        known = set(self._store.get(now.physical, [item.record.image_id for item in chunk.items]))
         # Within the gate like the rows, so that no purge of the same pictures finds files without their rows.
         for item in chunk.items:
-            self._store_objects(item)
+            if item.record.image_id not in known or not self._images.exists(item.record.object_key):
+                self._store_objects(item)
+        rows = [row for row, item in enumerate(chunk.items) if item.record.image_id not in known]
+        if not rows:
+            return known
         if now.spec.projection_id != self._opened.spec.projection_id:
             # The collection was rebuilt with another projection since this run began.
             embeddings = now.embedder.project(raw)
-        self._store.upsert(now.physical, records, embeddings)
+        self._store.upsert(now.physical, [chunk.items[row].record for row in rows], embeddings[rows])
+        return known
 
     def _store_objects(self, item: _Item) -> None:
         record, content_type = item.record, item.content_type
@@ -354,14 +378,26 @@ class IngestRun:
 
     def _add_sources(self, additions: list[_Addition]) -> tuple[int, int]:
         """Let the records know their further names and words; returns (unchanged, duplicates)."""
+        added = self._named_anew(additions)
+        if added.records:
+            # Merged again: what is changed is mostly nothing, and then a run over a known folder takes no locks.
+            with self._locks.holding([addition.image_id for addition in additions]):
+                added = self._named_anew(additions)
+                if records := added.records:
+                    self._collections.write(self._opened.name, lambda now: self._store.update(now.physical, records))
+        self._failures += added.failures
+        return added.unchanged, added.duplicates
+
+    def _named_anew(self, additions: list[_Addition]) -> _Added:
         records = self._get([addition.image_id for addition in additions])
         before = self._cache.find_told(self._opened.name, [addition.candidate for addition in additions])
         changed: dict[str, ImageRecord] = {}
+        failures: list[Failure] = []
         unchanged = duplicates = 0
         for addition in additions:
             if (old := records.get(addition.image_id)) is None:
                 reason = "was deleted from the library while it was ingested again"
-                self._failures.append(Failure(addition.candidate.source_name, reason))
+                failures.append(Failure(addition.candidate.source_name, reason))
                 continue
             name, digest = addition.candidate.source_name, addition.told.digest
             told_before = before.get(addition.candidate.path)
@@ -372,10 +408,7 @@ class IngestRun:
             duplicates += not nothing_new
             if merged != old:
                 records[addition.image_id] = changed[addition.image_id] = merged
-        if changed:
-            updates = list(changed.values())
-            self._collections.write(self._opened.name, lambda now: self._store.update(now.physical, updates))
-        return unchanged, duplicates
+        return _Added(list(changed.values()), unchanged, duplicates, failures)
 
     def _stopping(self) -> bool:
         return self._stop.is_set() or self._abort.is_set()
@@ -402,6 +435,13 @@ class IngestRun:
             if chunk is None:
                 return
             yield chunk
+
+
+def _arrived_meanwhile(item: _Item) -> _Addition:
+    r = item.record
+    return _Addition(
+        item.candidate, item.told, r.image_id, Words(r.title, r.tags, r.text, r.source_url, dict(r.fields))
+    )
 
 
 def _addition(candidate: Candidate, told: Told, image_id: str, own: Words = NO_WORDS) -> _Addition:

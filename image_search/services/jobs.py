@@ -39,7 +39,7 @@ CREATE TABLE IF NOT EXISTS jobs (
     job_id TEXT PRIMARY KEY, kind TEXT NOT NULL, state TEXT NOT NULL, params TEXT NOT NULL,
     total INTEGER NOT NULL DEFAULT 0, done INTEGER NOT NULL DEFAULT 0, failed INTEGER NOT NULL DEFAULT 0,
     created_at_s REAL NOT NULL, started_at_s REAL, finished_at_s REAL, updated_at_s REAL NOT NULL DEFAULT 0,
-    error TEXT NOT NULL DEFAULT ''
+    error TEXT NOT NULL DEFAULT '', cancel_wanted INTEGER NOT NULL DEFAULT 0
 )
 """
 _FAILURES_SCHEMA = """
@@ -49,16 +49,29 @@ CREATE TABLE IF NOT EXISTS failures (
 ) WITHOUT ROWID
 """
 _COLUMNS = (
-    "job_id, kind, state, params, total, done, failed, created_at_s, started_at_s, finished_at_s, updated_at_s, error"
+    "job_id, kind, state, params, total, done, failed, created_at_s, started_at_s, finished_at_s, updated_at_s, error, "
+    "cancel_wanted"
 )
+_PUT_BACK = """
+UPDATE jobs SET state = CASE WHEN cancel_wanted THEN 'cancelled' ELSE 'queued' END,
+    started_at_s = CASE WHEN cancel_wanted THEN started_at_s END, finished_at_s = CASE WHEN cancel_wanted THEN ? END
+WHERE state = 'running'
+"""
 
 JobHandler: TypeAlias = Callable[[Mapping[str, Any], ProgressListener, threading.Event], None]
-"""Does the work of one kind of job; ends early when the event is set. May be run again from the start."""
+"""Does the work of one kind of job. May be run again from the start.
 
-DailyWork: TypeAlias = Callable[[threading.Event], None]
+When the event is set it ends early and raises JobStopped; where its work is done by then, it returns.
+"""
+
+DailyWork: TypeAlias = Callable[[threading.Event], object]
 """Something that is done at the start and once a day; ends early when the event is set."""
 
 _log = logging.getLogger(__name__)
+
+
+class JobStopped(Exception):
+    """A handler ended before its work was done, as its event was set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +97,11 @@ class JobStore:
             db.execute("PRAGMA journal_mode=WAL")
             db.execute(_SCHEMA)
             db.execute(_FAILURES_SCHEMA)
+        with self._transaction() as db:
+            # Locked before the look: two processes may start at once.
+            db.execute("BEGIN IMMEDIATE")
+            if "cancel_wanted" not in {column[1] for column in db.execute("PRAGMA table_info(jobs)")}:
+                db.execute("ALTER TABLE jobs ADD COLUMN cancel_wanted INTEGER NOT NULL DEFAULT 0")
 
     def create(self, kind: str, params: Mapping[str, Any]) -> Job:
         """A new job in state `queued`; the one of the same kind and parameters that still waits is returned instead."""
@@ -115,9 +133,7 @@ class JobStore:
         """The next job to work on, marked as running; None where there is none, or another process works on one."""
         now = time.time()
         with self._transaction() as db:
-            db.execute(
-                "UPDATE jobs SET state = 'queued' WHERE state = 'running' AND updated_at_s < ?", (now - LEASE_S,)
-            )
+            db.execute(f"{_PUT_BACK} AND updated_at_s < ?", (now, now - LEASE_S))
             if db.execute("SELECT 1 FROM jobs WHERE state = 'running'").fetchone():
                 return None
             row = db.execute(
@@ -143,17 +159,29 @@ class JobStore:
         self._set(job_id)
 
     def finish(self, job_id: str, state: JobState, error: str = "") -> None:
-        """Write down how it ended."""
-        self._set(job_id, state=state, error=error, finished_at_s=time.time())
-
-    def cancel(self, job_id: str) -> Job:
-        """Cancel a job that waits; one that runs is marked, and its runner ends it soon. Raises JobNotFound."""
+        """Write down how it ended; what has ended already stays as it is."""
+        now = time.time()
         with self._transaction() as db:
             db.execute(
-                "UPDATE jobs SET state = 'cancelled', finished_at_s = ? WHERE job_id = ? AND state IN "
-                "('queued', 'running')",
+                "UPDATE jobs SET state = ?, error = ?, finished_at_s = ?, updated_at_s = ? "
+                "WHERE job_id = ? AND state IN ('queued', 'running')",
+                (state, error, now, now, job_id),
+            )
+
+    def put_back(self, job_id: str) -> None:
+        """Write down that a running job ended early: cancelled where that was wanted, else it waits again."""
+        with self._transaction() as db:
+            db.execute(f"{_PUT_BACK} AND job_id = ?", (time.time(), job_id))
+
+    def cancel(self, job_id: str) -> Job:
+        """Cancel a job that waits. One that runs is marked and stays `running` until its runner has ended it: it may
+        have done its work by then. Raises JobNotFound."""
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE jobs SET state = 'cancelled', finished_at_s = ? WHERE job_id = ? AND state = 'queued'",
                 (time.time(), job_id),
             )
+            db.execute("UPDATE jobs SET cancel_wanted = 1 WHERE job_id = ? AND state = 'running'", (job_id,))
         return self.get(job_id)
 
     def retry(self, job_id: str) -> Job:
@@ -275,8 +303,8 @@ class JobRunner:
             self._daily_due_s = time.monotonic() + DAY_S
 
     def _run(self, job: Job) -> None:
-        stop = threading.Event()
-        watcher = threading.Thread(target=self._watch, args=(job.job_id, stop), name="job-watch", daemon=True)
+        stop, ended = threading.Event(), threading.Event()
+        watcher = threading.Thread(target=self._watch, args=(job.job_id, stop, ended), name="job-watch", daemon=True)
         watcher.start()
 
         def report(progress: Progress) -> None:
@@ -286,15 +314,15 @@ class JobRunner:
 
         try:
             error = self._work(job, report, stop)
-        finally:
-            stopped_for_close = self._closing.is_set() and stop.is_set()
-            stop.set()
-            watcher.join()
-        if self._store.get(job.job_id).state == "cancelled":
+        except JobStopped:
+            self._store.put_back(job.job_id)
             return
-        if stopped_for_close:
+        finally:
+            ended.set()
+            watcher.join()
+        if error and self._closing.is_set():
             # Not the job's fault, whatever it met while everything closed around it: the next start takes it up.
-            self._store.finish(job.job_id, "queued")
+            self._store.put_back(job.job_id)
         else:
             self._store.finish(job.job_id, "failed" if error else "done", error)
 
@@ -302,6 +330,8 @@ class JobRunner:
         """Do it; why it failed, "" where it did not."""
         try:
             self._handlers[job.kind](job.params, report, stop)
+        except JobStopped:
+            raise
         except BackendError as problem:
             # Its text may hold an upstream's: that belongs into the log, not into an answer.
             _log.warning("job %s failed: %s", job.job_id, problem)
@@ -314,18 +344,19 @@ class JobRunner:
             return f"internal error ({type(problem).__name__})"
         return ""
 
-    def _watch(self, job_id: str, stop: threading.Event) -> None:
-        """Keep the lease while the job runs, and pass a cancellation on."""
-        while not stop.wait(min(1.0, LEASE_S / 10)):
-            if self._closing.is_set() or self._store.get(job_id).state == "cancelled":
+    def _watch(self, job_id: str, stop: threading.Event, ended: threading.Event) -> None:
+        """Keep the lease while the job runs, also while it comes to its stop, and pass a cancellation on."""
+        while not ended.wait(min(1.0, LEASE_S / 10)):
+            if self._closing.is_set() or self._store.get(job_id).cancel_wanted:
                 stop.set()
-            else:
-                self._store.touch(job_id)
+            self._store.touch(job_id)
 
 
 def _job(row: tuple[Any, ...]) -> Job:
     params = json.loads(row[3])
-    return Job(row[0], row[1], row[2], params, row[4], row[5], row[6], row[7], row[8], row[9], row[10], row[11])
+    return Job(
+        row[0], row[1], row[2], params, row[4], row[5], row[6], row[7], row[8], row[9], row[10], row[11], bool(row[12])
+    )
 
 
 def _forget_old(db: sqlite3.Connection) -> None:

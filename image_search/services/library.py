@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -13,7 +14,7 @@ from image_search.errors import CollectionNotFound, ImageNotFound, ImageSearchEr
 from image_search.filters import Filter
 from image_search.fingerprint import content_hash
 from image_search.imaging import SNIFF_BYTES, sniff_content_type
-from image_search.interfaces import ImageStore
+from image_search.interfaces import ImageStore, Keeping
 from image_search.metadata.words import NO_WORDS, Words
 from image_search.records import OnDuplicate, merge_records
 from image_search.services.answer import describe_model
@@ -119,6 +120,9 @@ class LibraryService:
 
         Raises InvalidImage and its siblings, ModelMismatch, BackendError.
         """
+        if not self._collections.exists(collection):
+            # Decoded first: what is refused must not leave an empty collection.
+            self._preparer.decode(data, self._collections.provider.get("none").shortest_px)
         self._collections.open_or_create(collection)
         image_id = content_hash(data)
         with self._locks.holding([image_id]):
@@ -216,6 +220,10 @@ class LibraryService:
         self._check_shown(image_id, collection)
         data = self._images.get(original_key(image_id))
         return data, sniff_content_type(data[:SNIFF_BYTES]) or "application/octet-stream"
+
+    def keeping(self, image_id: str, beside: Path | None) -> Keeping:
+        """What the library has of a picture's original, and whether it can do without the file `beside`."""
+        return self._images.keeping(original_key(image_id), beside)
 
     def thumbnail(self, image_id: str, collection: str | None = None) -> tuple[bytes, str]:
         """The thumbnail's bytes and content type, on the same terms as `original`."""

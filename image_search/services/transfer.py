@@ -12,6 +12,7 @@ import numpy as np
 from image_search.errors import DatasetFormatError, EmbedderError, InvalidInput, ModelMismatch
 from image_search.interfaces import FloatArray, ImageStore, OriginalsMode, ShardFiles, VectorArchive, VectorBatch
 from image_search.services.collections import Collections
+from image_search.services.gate import PictureLocks
 from image_search.services.objects import store_objects
 from image_search.services.preparing import Preparer
 from image_search.services.progress import Progress, ProgressListener, no_progress
@@ -58,13 +59,14 @@ class TransferService:
         shards: ShardFiles,
         archive_for: Callable[[str], VectorArchive],
         preparer: Preparer,
+        locks: PictureLocks,
         *,
         originals: OriginalsMode,
     ) -> None:
         """`originals`: how whole files enter the image store."""
         self._mode = originals
         self._collections, self._images, self._shards = collections, images, shards
-        self._archive_for, self._preparer = archive_for, preparer
+        self._archive_for, self._preparer, self._locks = archive_for, preparer, locks
 
     def export(self, collection: str, path: Path, *, on_progress: ProgressListener = no_progress) -> ExportReport:
         """Write every record and its embedding into one HDF5 file, with the projection it belongs to."""
@@ -202,12 +204,14 @@ class TransferService:
         archive = self._archive_for(self._collections.spec(collection).model_id)
         added = unchanged = without = 0
         for records, vectors in batches:
-            known = store.get(store.resolve(collection), [r.image_id for r in records])
-            fresh: dict[str, int] = {r.image_id: row for row, r in enumerate(records) if r.image_id not in known}
+            ids = [record.image_id for record in records]
+            with self._locks.holding(ids):
+                known = store.get(store.resolve(collection), ids)
+                fresh: dict[str, int] = {r.image_id: row for row, r in enumerate(records) if r.image_id not in known}
+                if fresh:
+                    rows = list(fresh.values())
+                    self._add(collection, [records[row] for row in rows], vectors[rows], raw, archive)
             unchanged += len(records) - len(fresh)
-            if fresh:
-                rows = list(fresh.values())
-                self._add(collection, [records[row] for row in rows], vectors[rows], raw, archive)
             added += len(fresh)
             without += sum(not self._images.exists(records[row].object_key) for row in fresh.values())
             on_progress(Progress("importing", added + unchanged + len(failed), total, len(failed)))

@@ -251,13 +251,13 @@ class Trash:
         return set(self._collections.store.get(physical, image_ids))
 
     def _ids(self, collection: str, after: str | None) -> Iterator[str]:
-        for _, image_id in self._places(f"{TRASH}{collection}/"):
-            if after is None or image_id > after:
-                yield image_id
+        last = trash_key(collection, after) if after else ""
+        for _, image_id in self._places(f"{TRASH}{collection}/", after=last):
+            yield image_id
 
-    def _places(self, prefix: str) -> Iterator[tuple[str, str]]:
+    def _places(self, prefix: str, *, after: str = "") -> Iterator[tuple[str, str]]:
         """(collection, image_id) of the entries, in their order; what others keep in the bucket is none."""
-        return (in_trash(key) for key in self._images.iter_keys(prefix) if is_key(key))
+        return (in_trash(key) for key in self._images.iter_keys(prefix, after=after) if is_key(key))
 
     def _find(self, collection: str, image_id: str) -> _Entry | None:
         """The entry, None where there is none."""

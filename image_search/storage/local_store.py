@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from image_search.errors import ImageNotFound, ImageStoreError
-from image_search.interfaces import OriginalsMode
+from image_search.interfaces import Keeping, OriginalsMode
 from image_search.storage.keys import check_key, is_key
 
 _TEMPORARY = "tmp"
@@ -82,21 +82,36 @@ class LocalImageStore:
         with _translate_errors():
             return self._path(key).exists()
 
+    def keeping(self, key: str, beside: Path | None) -> Keeping:
+        """What is there of an original; of a reference to another file, and of a hard link, whether it is unchanged."""
+        path = self._path(key)
+        try:
+            with _translate_errors():
+                if not path.exists():
+                    return "missing"
+                if path.is_symlink() and beside is not None and beside.exists() and path.samefile(beside):
+                    return "reference"
+                if path.is_symlink() or path.stat().st_nlink > 1:
+                    self.get(key)
+        except ImageNotFound:
+            return "missing"
+        return "kept"
+
     def delete(self, key: str) -> None:
         """Remove the object; the file that a reference points to stays."""
         with _translate_errors():
             self._path(key).unlink(missing_ok=True)
 
-    def iter_keys(self, prefix: str = "") -> Iterator[str]:
-        """Keys that begin with `prefix`, sorted."""
+    def iter_keys(self, prefix: str = "", *, after: str = "") -> Iterator[str]:
+        """Keys that begin with `prefix` and come after `after`, sorted."""
         for folder, folders, files in os.walk(self._root):
             place = "".join(f"{part}/" for part in Path(folder).relative_to(self._root).parts)
-            # In the order of the whole keys, "m-2/..." before "m/..."; and none that the prefix rules out.
+            # In the order of the whole keys, "m-2/..." before "m/..."; and none that prefix and place rule out.
             folders.sort(key=lambda name: f"{name}/")
-            folders[:] = [f for f in folders if _may_hold(f"{place}{f}/", prefix)]
+            folders[:] = [f for f in folders if _may_hold(f"{place}{f}/", prefix, after)]
             for name in sorted(files):
                 # Unfinished objects, and what file managers leave behind, are no keys.
-                if (key := place + name).startswith(prefix) and is_key(key):
+                if (key := place + name).startswith(prefix) and key > after and is_key(key):
                     yield key
 
     def ping(self) -> None:
@@ -119,8 +134,10 @@ class LocalImageStore:
         return self._temporary / f"{os.getpid()}-{_TOKEN}-{next(_NUMBERS)}", target
 
 
-def _may_hold(folder: str, prefix: str) -> bool:
-    return folder.startswith(prefix) or prefix.startswith(folder)
+def _may_hold(folder: str, prefix: str, after: str) -> bool:
+    if not (folder.startswith(prefix) or prefix.startswith(folder)):
+        return False
+    return folder > after or after.startswith(folder)
 
 
 def _swept(folder: Path) -> Path:

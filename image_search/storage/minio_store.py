@@ -13,7 +13,7 @@ from minio import Minio
 from minio.error import InvalidResponseError, MinioAdminException, MinioException, S3Error, ServerError
 
 from image_search.errors import ConfigError, ImageNotFound, ImageStoreError
-from image_search.interfaces import OriginalsMode
+from image_search.interfaces import Keeping, OriginalsMode
 from image_search.storage.keys import check_key
 
 _ABSENT = {"NoSuchKey", "NoSuchObject", "ResourceNotFound"}
@@ -98,6 +98,10 @@ class MinioImageStore:
             return False
         return True
 
+    def keeping(self, key: str, beside: Path | None) -> Keeping:
+        """Whether there is an object: it is never a reference."""
+        return "kept" if self.exists(key) else "missing"
+
     def delete(self, key: str) -> None:
         """Remove the object; S3 answers the same for an absent one."""
         check_key(key)
@@ -105,11 +109,12 @@ class MinioImageStore:
         with contextlib.suppress(ImageNotFound), _translate_errors():
             self._client.remove_object(self._bucket, key)
 
-    def iter_keys(self, prefix: str = "") -> Iterator[str]:
-        """Keys that begin with `prefix`, sorted as S3 lists them."""
+    def iter_keys(self, prefix: str = "", *, after: str = "") -> Iterator[str]:
+        """Keys that begin with `prefix` and come after `after`, sorted as S3 lists them."""
         self._ensure_bucket()
         with _translate_errors():
-            for item in self._client.list_objects(self._bucket, prefix=prefix, recursive=True):
+            items = self._client.list_objects(self._bucket, prefix=prefix, recursive=True, start_after=after or None)
+            for item in items:
                 if item.object_name is not None:
                     yield item.object_name
 

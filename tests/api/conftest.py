@@ -107,6 +107,7 @@ def running(stocked: Services) -> Services:
         stocked.archive_for,
         stocked.shards,
         stocked.preparer,
+        stocked.locks,
         switch_grace_s=0.1,
     )
     runner = JobRunner(stocked.jobs, {"rebuild": indexing.run_job}, poll_s=0.02)

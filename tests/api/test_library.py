@@ -9,6 +9,9 @@ import pytest
 from flask.testing import FlaskClient
 
 from image_search.fingerprint import content_hash
+from image_search.services.changes import Changes
+from image_search.services.library import LibraryService
+from image_search.types import ImageRecord
 from image_search.wiring import Services
 from tests.api.helpers import ADMIN, NEW, RED, assert_problem, encoded, part
 from tests.support import draw, jpeg
@@ -119,6 +122,19 @@ def test_null_empties_and_nothing_stays(client: FlaskClient, image_id: str) -> N
     empty = {"title": None, "tags": None, "text": None, "fields": None, "source_url": None}
     after = client.patch(f"/images/{image_id}", json=empty, headers=ADMIN).get_json()
     assert [after[name] for name in empty] == ["", [], "", {}, ""]
+
+
+def test_null_empties_also_the_fields_that_come_meanwhile(
+    client: FlaskClient, image_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    update = LibraryService.update
+
+    def late(self: LibraryService, collection: str, image_id: str, changes: Changes) -> ImageRecord:
+        update(self, collection, image_id, Changes(fields={"late": 1}))
+        return update(self, collection, image_id, changes)
+
+    monkeypatch.setattr(LibraryService, "update", late)
+    assert client.patch(f"/images/{image_id}", json={"fields": None}, headers=ADMIN).get_json()["fields"] == {}
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from PIL.Image import Image
 
 from image_search.cli.checking import MANY
 from image_search.interfaces import FloatArray
+from image_search.storage.keys import original_key
 from tests.cli.conftest import Cli, check_error
 from tests.support import MeanColourEmbedder, draw, jpeg
 
@@ -78,6 +79,51 @@ def test_the_same_bytes_only(cli: Cli, library: Path, near: Path, monkeypatch: p
     assert answer.code == 1
     assert held(answer.json) == {"red_0.jpg": "identical", "near.jpg": "no"}
     assert {result["near_duplicates"] for result in answer.json["results"]} == {None}
+
+
+@pytest.mark.parametrize(("mode", "held_as"), [("copy", "identical"), ("hardlink", "identical"), ("reference", "no")])
+def test_a_picture_that_the_library_only_refers_to_is_not_held(
+    cli: Cli, gallery: Path, tmp_path: Path, mode: str, held_as: str
+) -> None:
+    """`check --exact FILE && rm FILE` must never remove the last copy."""
+    assert cli("ingest", gallery, "--originals", mode).code == 0
+    red = gallery / "red/red_0.jpg"
+    code = int(held_as == "no")
+    for given in ([red, "--exact"], [red.parent, "--exact"]):
+        answer = cli("check", *given, "--json")
+        assert answer.code == code
+        assert held(answer.json)["red_0.jpg"] == held_as
+    (told,) = cli("check", red, "--exact", "--json").json["results"]
+    assert told["original"] == ("reference" if mode == "reference" else "kept")
+    assert ("by reference to this very file" in cli("check", red, "--exact").out) == (mode == "reference")
+    # Another copy may go: the library and the file that it refers to stay.
+    copy = tmp_path / "copy.jpg"
+    copy.write_bytes(red.read_bytes())
+    assert cli("check", copy, "--exact").code == 0
+    linked = tmp_path / "linked.jpg"
+    linked.symlink_to(red)
+    assert cli("check", linked, "--exact").code == code
+
+
+def test_the_files_of_hashes_are_looked_at_too(cli: Cli, gallery: Path, stdin: Callable[[bytes], None]) -> None:
+    assert cli("ingest", gallery, "--originals", "reference").code == 0
+    red = gallery / "red/red_0.jpg"
+    digest = hashlib.sha256(red.read_bytes()).hexdigest()
+    stdin(f"{digest}  {red}\n".encode())
+    assert cli("check", "--sha256", "-", "--json").code == 1
+    assert cli("check", "--sha256", digest, "--json").code == 0
+    red.write_bytes(b"changed since")
+    assert cli("check", "--sha256", digest, "--json").code == 1
+
+
+def test_a_row_without_its_picture_holds_nothing(cli: Cli, library: Path, data_dir: Path) -> None:
+    red = library / "red/red_0.jpg"
+    digest = hashlib.sha256(red.read_bytes()).hexdigest()
+    (data_dir / "images" / original_key(digest)).unlink()
+    for given in ([red, "--exact"], ["--sha256", digest]):
+        outcome = cli("check", *given, "--json")
+        assert (outcome.code, outcome.json["results"][0]["original"]) == (1, "missing")
+    assert "without its picture" in cli("check", red, "--exact").out
 
 
 @pytest.mark.parametrize("exact", [[], ["--exact"]])

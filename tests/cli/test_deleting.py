@@ -8,9 +8,11 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from image_search.services.library import LibraryService
 from tests.cli.conftest import Cli, check_error, ids
 
 pytestmark = pytest.mark.usefixtures("stand_ins")
@@ -70,16 +72,37 @@ def test_delete_purges_what_is_too_old(
     cli: Cli, library: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     red, blue, green = (ids(cli)[f"{name}/{name}_0.jpg"] for name in ("red", "blue", "green"))
+    other = ids(cli)["red/red_1.jpg"]
     now_s = time.time()
     for image_id, days_ago in ((red, 31), (blue, 29)):
         with monkeypatch.context() as past:
             past.setattr(time, "time", lambda days=days_ago: now_s - days * 86_400)
             assert cli("delete", image_id, "--json").json["deleted"] == 1
     assert deleted(cli) == {red, blue}
+    # Once a day: it reads the whole trash of all collections.
+    assert cli("delete", other, "--json").json["purged"] == 0
+    os.utime(data_dir / "purged", (now_s - 86_401,) * 2)
     outcome = cli("delete", green)
     assert outcome.out.splitlines()[1] == "1 that had been in the trash for more than 30 days are gone for good"
-    assert deleted(cli) == {blue, green}
+    assert deleted(cli) == {blue, green, other}
     assert red not in stored(data_dir)
+
+
+def test_only_the_first_delete_of_a_day_looks_for_what_is_too_old(
+    cli: Cli, library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    red, blue = ids(cli)["red/red_0.jpg"], ids(cli)["blue/blue_0.jpg"]
+    purges: list[float] = []
+    purge = LibraryService.purge
+
+    def noting(self: LibraryService, **named: Any) -> int:
+        purges.append(named["older_than_s"])
+        return purge(self, **named)
+
+    monkeypatch.setattr(LibraryService, "purge", noting)
+    assert cli("delete", red).code == 0
+    assert cli("delete", blue).code == 0
+    assert purges == [30 * 86_400]
 
 
 def test_restore_of_several_one_of_them_unknown(cli: Cli, library: Path) -> None:

@@ -81,6 +81,11 @@ def test_retry_and_cancel(cli: Cli, store: JobStore) -> None:
     assert cli("jobs", "cancel", again["id"], "--json").json["state"] == "cancelled"
     assert "cancelled" in cli("jobs", "cancel", again["id"]).out
     assert cli("jobs", "cancel", job.job_id, "--json").json["state"] == "failed"
+    running = store.create("rebuild", {"collection": "other"})
+    assert store.claim()
+    told = cli("jobs", "cancel", running.job_id, "--json").json
+    assert (told["state"], told["cancel_wanted"], told["finished_at"]) == ("running", True, None)
+    assert "ends at its next step" in cli("jobs", "cancel", running.job_id).out
 
 
 @pytest.fixture

@@ -12,6 +12,9 @@ import pytest
 from image_search.cli.ids import MIN_DIGITS
 from image_search.cli.options import parse_field, split_tags
 from image_search.cli.tables import plain
+from image_search.services.changes import Changes
+from image_search.services.library import LibraryService
+from image_search.types import ImageRecord
 from tests.cli.conftest import Cli, check_error, ids
 
 pytestmark = pytest.mark.usefixtures("stand_ins")
@@ -121,6 +124,20 @@ def test_update(cli: Cli, library: Path) -> None:
     assert "fields.rating     5" in shown
     assert "created_at        2020-01-31T00:00:00Z" in shown
     assert cli("show", red, "--json").json["tags"] == []
+
+
+def test_a_tag_that_comes_from_elsewhere_meanwhile_stays(
+    cli: Cli, library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    red = ids(cli)["red/red_0.jpg"]
+    update = LibraryService.update
+
+    def late(self: LibraryService, collection: str, image_id: str, changes: Changes) -> ImageRecord:
+        update(self, collection, image_id, Changes(tags=("from elsewhere",)))
+        return update(self, collection, image_id, changes)
+
+    monkeypatch.setattr(LibraryService, "update", late)
+    assert cli("update", red, "--add-tag", "mine", "--json").json["tags"] == ["from elsewhere", "mine"]
 
 
 def test_an_update_that_is_refused_changes_nothing(cli: Cli, library: Path) -> None:

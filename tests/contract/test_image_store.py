@@ -146,7 +146,11 @@ def test_keys_are_listed_by_prefix_and_sorted(store: ImageStore) -> None:
         "nothing/",
         "originalsx",
     ):
-        assert list(store.iter_keys(prefix)) == sorted(key for key in keys if key.startswith(prefix)), prefix
+        expected = sorted(key for key in keys if key.startswith(prefix))
+        assert list(store.iter_keys(prefix)) == expected, prefix
+        for after in ("", "a", "zzz", prefix, expected[0] if expected else "x", *sorted(keys)[::7]):
+            found = list(store.iter_keys(prefix, after=after))
+            assert found == [key for key in expected if key > after], (prefix, after)
 
 
 @pytest.mark.parametrize(
@@ -208,7 +212,31 @@ def test_a_file_that_vanished_is_one_of_our_errors_and_leaves_the_old_object(sto
     assert list(store.iter_keys()) == [KEY]
 
 
+def test_what_is_put_is_kept_whatever_becomes_of_a_file(store: ImageStore, tmp_path: Path) -> None:
+    key, path = hashed(tmp_path)
+    assert store.keeping(key, path) == "missing"
+    store.put_file(key, path, JPEG, "copy")
+    assert (store.keeping(key, path), store.keeping(key, None)) == ("kept", "kept")
+
+
 # The folder
+
+
+@pytest.mark.parametrize(("mode", "without"), [("copy", "kept"), ("hardlink", "kept"), ("reference", "reference")])
+def test_what_is_left_without_the_owner_s_file(local: LocalImageStore, tmp_path: Path, mode: str, without: str) -> None:
+    key, path = hashed(tmp_path)
+    local.put_file(key, path, JPEG, mode)  # type: ignore[arg-type]
+    (tmp_path / "link.jpg").symlink_to(path)
+    (tmp_path / "other.jpg").write_bytes(b"a picture")
+    assert local.keeping(key, path) == without
+    assert local.keeping(key, tmp_path / "link.jpg") == without
+    for other in (None, tmp_path / "other.jpg", tmp_path / "nowhere.jpg"):
+        assert local.keeping(key, other) == "kept"
+    path.write_bytes(b"changed")
+    if mode != "copy":
+        assert local.keeping(key, None) == "missing"
+    path.unlink()
+    assert local.keeping(key, None) == ("missing" if mode == "reference" else "kept")
 
 
 @pytest.fixture

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from image_search.errors import ImageStoreError, InvalidInput
+from image_search.fingerprint import content_hash
 from image_search.metadata.jsonl import read_jsonl
+from image_search.metadata.words import Words
+from image_search.services.changes import Changes
+from image_search.services.gate import PictureLocks
 from image_search.services.progress import Progress
 from image_search.services.query import Query
 from image_search.services.scanning import Source
 from image_search.types import SearchParams
 from image_search.wiring import Services
-from tests.support import draw, jpeg, write_gallery
+from tests.support import draw, interrupt, jpeg, write_gallery
 
 
 def test_red_finds_red(services: Services, gallery: Path) -> None:
@@ -143,6 +149,65 @@ def test_originals_are_kept_as_asked(services: Services, gallery: Path, mode: st
     stored = [p for p in (services.settings.data_dir / "images" / "originals").rglob("*") if not p.is_dir()]
     assert {p.is_symlink() for p in stored} == {mode == "reference"}
     assert {p.stat().st_nlink for p in stored} == {2 if mode == "hardlink" else 1}
+
+
+# What others write meanwhile
+
+
+def test_a_run_over_a_known_folder_keeps_nobody_waiting(
+    services: Services, gallery: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services.ingest.run(Source(gallery), "default")
+    held: list[object] = []
+    holding = PictureLocks.holding
+
+    def noting(self: PictureLocks, image_ids: Sequence[str]) -> Any:
+        held.append(image_ids)
+        return holding(self, image_ids)
+
+    monkeypatch.setattr(PictureLocks, "holding", noting)
+    assert services.ingest.run(Source(gallery), "default").unchanged == 15
+    assert held == []
+    (gallery / "new.jpg").write_bytes(jpeg(draw((0, 0, 0), mark=1)))
+    services.ingest.run(Source(gallery), "default")
+    assert held == [[content_hash((gallery / "new.jpg").read_bytes())]]
+
+
+def test_an_edit_meanwhile_is_kept(services: Services, gallery: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    services.ingest.run(Source(gallery), "default")
+    (image_id,) = (r.image_id for rs, _ in services.store.iterate("default") for r in rs if "red_0" in r.source_name)
+    (gallery / "metadata.jsonl").write_text('{"filename": "red/red_0.jpg", "text": "told late"}\n')
+    edit = threading.Thread(target=services.library.update, args=("default", image_id, Changes(title="mine")))
+    interrupt(monkeypatch, services.store, "update", edit)
+    services.ingest.run(Source(gallery), "default", metadata=read_jsonl(gallery / "metadata.jsonl"))
+    edit.join()
+    record = services.library.get("default", image_id)
+    assert (record.title, record.text) == ("mine", "told late")
+
+
+@pytest.mark.parametrize("when", ["before it is embedded", "while it is written"])
+def test_an_insert_of_the_same_picture_meanwhile_is_kept(
+    services: Services, gallery: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    services.collections.open_or_create("default")
+    data = (gallery / "red/red_0.jpg").read_bytes()
+    words = Words(title="mine", tags=("t",), fields={"a": 1})
+    insert = threading.Thread(target=services.library.insert, args=("default", data), kwargs={"words": words})
+    if when == "before it is embedded":
+        interrupt(monkeypatch, services.provider.plain, "project", insert)
+    else:
+        interrupt(monkeypatch, services.store, "upsert", insert)
+    report = services.ingest.run(Source(gallery), "default", originals="reference")
+    insert.join()
+    record = services.library.get("default", content_hash(data))
+    assert (record.title, record.tags, record.fields) == ("mine", ("t",), {"a": 1})
+    assert record.sources == ("red/red_0.jpg",)
+    assert services.store.count("default") == 15
+    first = when == "before it is embedded"
+    assert (report.added, report.duplicates, report.failed) == ((14, 1, ()) if first else (15, 0, ()))
+    # What was sent in by its bytes stays a copy.
+    assert (services.settings.data_dir / "images" / record.object_key).is_symlink() != first
+    assert services.ingest.run(Source(gallery), "default").unchanged == 15
 
 
 def test_a_stop_keeps_what_is_written_and_a_later_run_goes_on(services: Services, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 import image_search.services.jobs as jobs_module
 from image_search.errors import Conflict, ImageStoreError, InvalidParameter, JobNotFound
-from image_search.services.jobs import JobRunner, JobStore
+from image_search.services.jobs import JobRunner, JobStopped, JobStore
 from image_search.services.progress import Progress, ProgressListener
 from image_search.types import Failure
 
@@ -178,6 +178,114 @@ def test_failures_are_written_down_as_they_are_told(store: JobStore) -> None:
     ended = store.get(job.job_id)
     assert (ended.done, ended.failed, ended.error) == (3, 2, "2 of 3 are lost")
     assert [(f.number, f.item, f.reason) for f in store.failures(job.job_id)] == [(1, "a", "x"), (2, "b", "y")]
+
+
+class Slow:
+    """A handler that tells when it has begun, and goes on, stopped or not, until it is let go."""
+
+    def __init__(self, *, heeds: bool) -> None:
+        """`heeds`: whether it then says that it was stopped."""
+        self._heeds, self.stop = heeds, threading.Event()
+        self.begun, self.go_on = threading.Event(), threading.Event()
+
+    def __call__(self, _params: Mapping[str, Any], _on_progress: ProgressListener, stop: threading.Event) -> None:
+        self.stop = stop
+        self.begun.set()
+        assert self.go_on.wait(10)
+        if stop.is_set() and self._heeds:
+            raise JobStopped
+
+
+@pytest.mark.parametrize(("heeds", "state"), [(True, "cancelled"), (False, "done")])
+def test_a_running_job_is_cancelled_only_where_it_really_ended_early(store: JobStore, heeds: bool, state: str) -> None:
+    slow = Slow(heeds=heeds)
+    job = store.create("rebuild", {"n": 1})
+    runner = work(store, slow)
+    assert slow.begun.wait(10)
+    told = store.cancel(job.job_id)
+    assert (told.state, told.cancel_wanted, told.finished_at_s) == ("running", True, None)
+    assert slow.stop.wait(10)
+    following = store.create("rebuild", {"n": 2})
+    time.sleep(0.1)
+    assert store.claim() is None
+    assert store.get(following.job_id).state == "queued", "the one before still works"
+    slow.go_on.set()
+    until(lambda: store.get(following.job_id).state == "done")
+    runner.close()
+    ended = store.get(job.job_id)
+    assert (ended.state, ended.error) == (state, "")
+    assert ended.finished_at_s is not None
+    assert store.cancel(job.job_id).state == state
+
+
+def test_a_cancel_in_the_last_moment_changes_no_end(store: JobStore) -> None:
+    job = store.create("rebuild", {})
+    store.claim()
+    assert store.cancel(job.job_id).state == "running"
+    store.finish(job.job_id, "done")
+    assert store.get(job.job_id).state == "done"
+    waiting = store.create("rebuild", {"n": 2})
+    assert store.cancel(waiting.job_id).state == "cancelled"
+    store.finish(waiting.job_id, "done")
+    assert store.get(waiting.job_id).state == "cancelled"
+
+
+def test_a_job_that_takes_long_to_stop_keeps_its_lease(store: JobStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs_module, "LEASE_S", 0.5)
+    slow = Slow(heeds=True)
+    job = store.create("rebuild", {})
+    runner = work(store, slow)
+    assert slow.begun.wait(10)
+    store.cancel(job.job_id)
+    assert slow.stop.wait(10)
+    time.sleep(1.0)
+    assert store.claim() is None
+    assert store.get(job.job_id).state == "running"
+    slow.go_on.set()
+    runner.close()
+    assert store.get(job.job_id).state == "cancelled"
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_job_that_a_closing_service_left_waits_as_if_it_had_not_begun(store: JobStore, fails: bool) -> None:
+    begun = threading.Event()
+
+    def handler(_params: Mapping[str, Any], _on_progress: ProgressListener, stop: threading.Event) -> None:
+        begun.set()
+        assert stop.wait(10)
+        raise ImageStoreError("closed") if fails else JobStopped
+
+    job = store.create("rebuild", {})
+    runner = work(store, handler)
+    assert begun.wait(10)
+    runner.close()
+    left = store.get(job.job_id)
+    assert (left.state, left.started_at_s, left.finished_at_s, left.error) == ("queued", None, None, "")
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_a_job_whose_process_died(store: JobStore, monkeypatch: pytest.MonkeyPatch, cancelled: bool) -> None:
+    job = store.create("rebuild", {"n": 1})
+    store.claim()
+    if cancelled:
+        store.cancel(job.job_id)
+    following = store.create("rebuild", {"n": 2})
+    monkeypatch.setattr(jobs_module, "LEASE_S", -1.0)
+    claimed = store.claim()
+    assert claimed is not None
+    assert claimed.job_id == (following if cancelled else job).job_id
+    assert store.get(job.job_id).state == ("cancelled" if cancelled else "running")
+    assert (store.get(job.job_id).finished_at_s is not None) == cancelled
+
+
+def test_a_list_from_before_running_jobs_were_marked(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.sqlite"
+    JobStore(path).create("rebuild", {"collection": "old"})
+    with sqlite3.connect(path) as db:
+        db.execute("ALTER TABLE jobs DROP COLUMN cancel_wanted")
+    (job,) = JobStore(path).list()
+    assert not job.cancel_wanted
+    assert JobStore(path).cancel(job.job_id).state == "cancelled"
 
 
 def test_what_is_done_daily_is_done_at_the_start_and_once(store: JobStore) -> None:

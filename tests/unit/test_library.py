@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from image_search.errors import CollectionNotFound, ImageNotFound, InvalidParameter
+from image_search.errors import CollectionNotFound, ImageNotFound, InvalidImage, InvalidParameter, UnsupportedFormat
 from image_search.filters import parse_filter
 from image_search.metadata.words import (
     MAX_FIELDS_BYTES,
@@ -141,6 +141,20 @@ def test_a_collection_that_is_not_there(services: Services) -> None:
             ask()
 
 
+@pytest.mark.parametrize(
+    ("data", "error"),
+    [(b"no picture", UnsupportedFormat), (PICTURE[: len(PICTURE) // 2], InvalidImage), (b"", InvalidImage)],
+)
+def test_an_insert_that_is_refused_leaves_no_empty_collection(
+    services: Services, data: bytes, error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        services.library.insert("fresh", data)
+    assert services.collections.names() == []
+    assert services.store.list_collections() == []
+    assert services.library.insert("fresh", PICTURE).status == "created"
+
+
 # Files
 
 
@@ -204,6 +218,10 @@ def fox(services: Services) -> ImageRecord:
             Changes(fields={"a": 2.5, "d": "猫 🐈", "c": False}),
             {"fields": {"a": 2.5, "b": "two", "c": False, "d": "猫 🐈"}},
         ),
+        (Changes(add_tags=("new", "red"), remove_tags=("fast", "nowhere")), {"tags": ("red", "new")}),
+        (Changes(tags=("x", "y"), add_tags=("z",), remove_tags=("y",)), {"tags": ("x", "z")}),
+        (Changes(clear_fields=True), {"fields": {}}),
+        (Changes(clear_fields=True, fields={"a": 2, "b": None}), {"fields": {"a": 2}}),
         (Changes(title="größe\n猫", text="x" * MAX_TEXT_BYTES), {"title": "größe\n猫", "text": "x" * MAX_TEXT_BYTES}),
     ],
 )
@@ -229,6 +247,7 @@ def test_what_is_changed_and_nothing_else(
         (Changes(tags=tuple(f"t{n}" for n in range(MAX_TAGS + 1))), "tags"),
         (Changes(tags=("ok", "x" * (MAX_TAG_BYTES + 1))), "tags"),
         (Changes(tags=("\udfff",)), "tags"),
+        (Changes(add_tags=tuple(f"t{n}" for n in range(MAX_TAGS - 1))), "tags"),
         (Changes(created_at_s=10**12), "created_at"),
         (Changes(created_at_s=-(10**12)), "created_at"),
         (Changes(fields={"n": 2**63}), "fields"),

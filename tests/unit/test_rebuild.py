@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from image_search.errors import Conflict, EmbedderError, InvalidParameter
-from image_search.services.jobs import JobRunner
-from image_search.services.progress import Progress
+from image_search.services.jobs import JobRunner, JobStopped
+from image_search.services.progress import Progress, no_progress
 from image_search.services.query import Query
 from image_search.services.scanning import Source
 from image_search.storage.keys import original_key, vector_key
@@ -123,6 +123,27 @@ def test_a_stopped_rebuild_leaves_the_old_collection(library: Services) -> None:
     assert report.cancelled
     assert library.collections.spec("default").projection_id == "none"
     assert library.store.list_collections() == ["default__1"]
+
+
+def test_a_job_says_that_it_was_stopped(library: Services) -> None:
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(JobStopped):
+        library.indexing.run_job({"collection": "default", "projection": "random:8"}, no_progress, stop)
+
+
+def test_a_job_that_is_stopped_after_the_switch_has_done_its_work(
+    library: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop, point = threading.Event(), library.store.point
+
+    def point_and_stop(alias: str, name: str) -> None:
+        point(alias, name)
+        stop.set()
+
+    monkeypatch.setattr(library.store, "point", point_and_stop)
+    library.indexing.run_job({"collection": "default", "projection": "random:8"}, no_progress, stop)
+    assert library.collections.spec("default").dim == 8
 
 
 def test_what_a_killed_rebuild_left_is_removed(library: Services) -> None:

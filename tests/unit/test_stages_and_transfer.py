@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pytest
 
 import image_search.datasets.hdf5 as hdf5
 from image_search.errors import DatasetFormatError, InvalidInput, ModelMismatch
+from image_search.fingerprint import content_hash
+from image_search.metadata.words import Words
 from image_search.services.query import Query
 from image_search.services.scanning import Source
 from image_search.services.stages import StageReport, shard_files
@@ -17,7 +20,7 @@ from image_search.storage.local_store import LocalImageStore
 from image_search.types import ImageRecord, SearchParams, ShardInfo
 from image_search.vectors.memory_store import MemoryVectorStore
 from image_search.wiring import Services
-from tests.support import MEAN_COLOUR_MODEL, draw, jpeg
+from tests.support import MEAN_COLOUR_MODEL, draw, interrupt, jpeg
 
 
 def stage(services: Services, folder: Path) -> tuple[StageReport, StageReport, int]:
@@ -147,3 +150,25 @@ def test_an_export_replaces_no_device(services: Services, gallery: Path, tmp_pat
     services.ingest.run(Source(gallery), "default")
     with pytest.raises(InvalidInput, match="no regular file"):
         services.transfer.export("default", tmp_path)
+
+
+@pytest.mark.parametrize("way", ["shards", "export"])
+def test_what_others_write_meanwhile_is_kept(
+    services: Services, gallery: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    stage(services, gallery)
+    (shard,) = services.archive_for(MEAN_COLOUR_MODEL).folder.glob("adopted-*.h5")
+    services.transfer.export("default", tmp_path / "out.h5")
+    data = (gallery / "red/red_0.jpg").read_bytes()
+    other = elsewhere(services, tmp_path)
+    other.collections.open_or_create("default")
+    insert = threading.Thread(
+        target=other.library.insert, args=("default", data), kwargs={"words": Words(title="mine")}
+    )
+    interrupt(monkeypatch, other.store, "upsert", insert)
+    if way == "export":
+        other.transfer.import_shards("default", tmp_path / "out.h5")
+    else:
+        other.indexing.add_shards("default", [shard])
+    insert.join()
+    assert other.library.get("default", content_hash(data)).title == "mine"

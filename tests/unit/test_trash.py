@@ -120,6 +120,23 @@ def test_the_trash_is_listed_page_by_page(services: Services) -> None:
     assert (len(whole.entries), whole.next) == (7, None)
 
 
+def test_a_later_page_reads_nothing_of_those_before(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = sorted(put(services, data=jpeg(draw((mark * 9, 40, 90), mark=mark))).image_id for mark in range(8))
+    services.library.delete("default", ids)
+    seen: list[str] = []
+    iter_keys = services.images.iter_keys
+
+    def noting(*arguments: Any, **named: Any) -> Iterator[str]:
+        for key in iter_keys(*arguments, **named):
+            seen.append(key)
+            yield key
+
+    monkeypatch.setattr(services.images, "iter_keys", noting)
+    page = services.library.list_deleted("default", after=ids[5], limit=10)
+    assert [entry.record.image_id for entry in page.entries] == ids[6:]
+    assert seen == [trash_key("default", image_id) for image_id in ids[6:]]
+
+
 @pytest.mark.parametrize("projection", ["random:8", "none"])
 def test_the_trash_survives_a_rebuild(services: Services, gallery: Path, projection: str) -> None:
     """Restored pictures, inserted alone or by a bulk run, get the vectors that the new projection makes of them."""

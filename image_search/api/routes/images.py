@@ -28,7 +28,6 @@ from image_search.api.schemas.images import (
 from image_search.api.schemas.values import make_cursor, seconds_of
 from image_search.errors import ImageNotFound, InvalidParameter
 from image_search.services.changes import Changes
-from image_search.types import JsonScalar
 
 blueprint = APIBlueprint("images", __name__)
 
@@ -127,8 +126,7 @@ def get_image(image_id: str, query: InCollection) -> dict[str, Any]:
 def update_image(image_id: str, query: InCollection, body: Patch) -> dict[str, Any]:
     """Change the words of a picture."""
     collection = wire.collection_of(query.collection)
-    changes = _changes(body, collection, image_id)
-    record = services().library.update(collection, image_id, changes)
+    record = services().library.update(collection, image_id, _changes(body))
     return {"ok": True, **answers.image_document(record, collection)}
 
 
@@ -191,21 +189,19 @@ def get_thumbnail(image_id: str, query: SignedQuery) -> Response:
     return _send(f"{image_id}-t", *services().library.thumbnail(image_id, collection))
 
 
-def _changes(body: Patch, collection: str, image_id: str) -> Changes:
+def _changes(body: Patch) -> Changes:
     """What a merge patch means: a null empties, and what it does not name stays."""
     named = body.model_fields_set
     if "created_at" in named and body.created_at is None:
         raise InvalidParameter("created_at", "can be changed, not removed")
-    fields: dict[str, JsonScalar] | None = body.fields
-    if "fields" in named and fields is None:
-        fields = dict.fromkeys(services().library.get(collection, image_id).fields)
     return Changes(
         title=(body.title or "") if "title" in named else None,
         tags=tuple(body.tags or ()) if "tags" in named else None,
         text=(body.text or "") if "text" in named else None,
         source_url=(body.source_url or "") if "source_url" in named else None,
         created_at_s=seconds_of(body.created_at) if body.created_at else None,
-        fields=fields,
+        fields=body.fields,
+        clear_fields="fields" in named and body.fields is None,
     )
 
 
