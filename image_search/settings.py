@@ -140,8 +140,8 @@ class SecuritySettings:
     )
     requests_per_minute: int = _setting(
         0,
-        "Searches, lists and changes that one key, or one address without a key, may ask for; each item of a batch "
-        "counts; 0 = no limit.",
+        "Searches, changes and questions about pictures and jobs that one key, or one address without a key, may ask "
+        "for; each item of a batch counts, the files of pictures do not; 0 = no limit.",
     )
 
 

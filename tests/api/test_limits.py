@@ -73,3 +73,17 @@ def test_only_so_many_at_once(settings: Settings, stocked: Services, monkeypatch
     first.join()
     assert answers == [200]
     assert search(app.test_client()).status_code == 200
+
+
+def test_looking_at_a_picture_or_a_job_is_counted(settings: Settings, stocked: Services) -> None:
+    limited = replace(settings, security=replace(settings.security, requests_per_minute=1))
+    for method, path in (
+        ("GET", f"/images/{'0' * 64}"),
+        ("GET", "/jobs"),
+        ("GET", "/jobs/none"),
+        ("GET", "/jobs/none/failures"),
+        ("POST", "/jobs/none/cancel"),
+    ):
+        client = create_app(limited, stocked).test_client()
+        assert client.open(path, method=method, headers=ADMIN).status_code in (200, 404)
+        assert_problem(client.open(path, method=method, headers=ADMIN), 429, "too_many_requests")
