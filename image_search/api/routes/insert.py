@@ -10,7 +10,7 @@ from flask_openapi3 import APIBlueprint
 
 from image_search.api import answers, wire
 from image_search.api.access import services
-from image_search.api.limits import take
+from image_search.api.limits import take_batch
 from image_search.api.operations import operation
 from image_search.api.problems import attempt
 from image_search.api.schemas.insert import BatchInserted, InsertBatch, Inserted, InsertParams, InsertRequest
@@ -56,7 +56,7 @@ def insert_batch(body: InsertBatch) -> tuple[dict[str, Any], int]:
 
     Each counts as one request for the limit of requests a minute, and all of them as one for those at once.
     """
-    take(len(body.items) - 1)
+    take_batch("items", len(body.items))
     collection = wire.collection_of(body.collection)
 
     def one(given: Any) -> dict[str, Any]:
