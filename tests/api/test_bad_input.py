@@ -199,6 +199,13 @@ def test_ids_that_are_none(client: FlaskClient, bad: str) -> None:
         assert_problem(client.post(path, json=body, headers=ADMIN), 422, "invalid_parameter", field=field)
 
 
+@pytest.mark.usefixtures("nothing_happens")
+def test_no_id_in_a_list_is_no_id(client: FlaskClient) -> None:
+    body = {"image": encoded(RED), "negative_ids": [SOME_ID, ""]}
+    found = assert_problem(client.post("/search", json=body), 422, "invalid_parameter", field="negative_ids")
+    assert found["errors"][0]["reason"] == "item 2 must be 64 lowercase hex digits"
+
+
 BREAKING_OUT = [
     '" or 1 == 1 or title == "',
     "' or 1 == 1 or title == '",

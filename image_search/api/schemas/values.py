@@ -61,11 +61,15 @@ def _collection(value: str) -> str:
         raise ValueError(error.reason) from None
 
 
-def check_id(value: str) -> str:
-    """An image_id, or nothing. Raises ValueError."""
-    if value and _IMAGE_ID.fullmatch(value) is None:
+def _id(value: str) -> str:
+    if _IMAGE_ID.fullmatch(value) is None:
         raise ValueError("must be 64 lowercase hex digits")
     return value
+
+
+def _id_or_none(value: str) -> str:
+    # "" is how a form says that it gives none; in a list it would be an item.
+    return _id(value) if value else value
 
 
 def _created_at(value: str) -> str:
@@ -165,14 +169,13 @@ CollectionName: TypeAlias = Annotated[
         json_schema_extra={"maxLength": 63, "example": "default"},
     ),
 ]
-ImageId: TypeAlias = Annotated[
-    str,
-    AfterValidator(check_id),
-    Field(
-        description="SHA-256 of a stored picture's bytes.",
-        json_schema_extra={"pattern": "^[0-9a-f]{64}$", "example": EXAMPLE_ID},
-    ),
-]
+_ID_SHOWN = Field(
+    description="SHA-256 of a stored picture's bytes.",
+    json_schema_extra={"pattern": "^[0-9a-f]{64}$", "example": EXAMPLE_ID},
+)
+ImageId: TypeAlias = Annotated[str, AfterValidator(_id_or_none), _ID_SHOWN]
+ListedId: TypeAlias = Annotated[str, AfterValidator(_id), _ID_SHOWN]
+"""An id among others."""
 Picture: TypeAlias = Annotated[
     bytes,
     PlainValidator(_picture),
