@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import tracemalloc
 from collections.abc import Iterator
 from typing import Any
 
@@ -168,6 +169,24 @@ def test_thousands_of_everything(client: FlaskClient) -> None:
     ):
         problem = assert_problem(client.post(path, json=body, headers=ADMIN), 422, "invalid_parameter", field=field)
         assert len(json.dumps(problem)) < 30_000
+
+
+@pytest.mark.parametrize("piece", [b"[]", b"{}", b"0", b'""', b'{"":0}'])
+def test_millions_of_nothing_are_not_unpacked(client: FlaskClient, piece: bytes) -> None:
+    body = b'{"a":[' + piece + (b"," + piece) * (8_388_608 // (len(piece) + 1)) + b"]}"
+    for path, headers, status in (("/insert", {}, 401), ("/insert", ADMIN, 422), ("/search", {}, 422)):
+        tracemalloc.start()
+        try:
+            response = client.post(path, data=body, content_type="application/json", headers=headers)
+            _, peak_bytes = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert peak_bytes < 3 * len(body), (path, peak_bytes)
+        if status == 422:
+            found = assert_problem(response, 422, "invalid_parameter", field="the body")
+            assert found["errors"][0]["reason"] == "has more than the 500,000 brackets and commas that are accepted"
+        else:
+            assert_problem(response, 401, "invalid_key")
 
 
 HOSTILE_IDS = [
