@@ -13,6 +13,7 @@ from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 from werkzeug.exceptions import TooManyRequests
 
+from image_search.api.access import settings
 from image_search.api.auth import Keys, presented_key
 from image_search.config import Settings
 from image_search.errors import InvalidParameter
@@ -36,9 +37,9 @@ class Allowance:
             raise TooManyRequests(retry_after=max(1, math.ceil(left_s)))
 
 
-def register_limits(app: Flask, settings: Settings) -> None:
+def register_limits(app: Flask, known: Settings) -> None:
     """Limit requests by `security.requests_per_minute` and `http_server.max_at_once`; 0 = no limit."""
-    if per_minute := settings.security.requests_per_minute:
+    if per_minute := known.security.requests_per_minute:
         allowance = app.extensions["allowance"] = Allowance(per_minute)
 
         @app.before_request
@@ -46,7 +47,7 @@ def register_limits(app: Flask, settings: Settings) -> None:
             if _cost() != "none":
                 allowance.take(_caller(), 1)
 
-    if at_once := settings.http_server.max_at_once:
+    if at_once := known.http_server.max_at_once:
         _limit_at_once(app, threading.BoundedSemaphore(at_once))
 
 
@@ -63,6 +64,17 @@ def take_batch(field: str, count: int) -> None:
         raise InvalidParameter(field, f"has {count:,} of them, more than the {limit}")
     if count > 1:
         allowance.take(_caller(), count - 1)
+
+
+class BatchTime:
+    """The time, from now on, within which the addresses of one batch are fetched: slow ones hold its thread."""
+
+    def __init__(self) -> None:
+        self._ends_s = time.monotonic() + settings().url_fetch.batch_s
+
+    def left_s(self) -> float:
+        """Seconds, 0 where it is over."""
+        return max(0.0, self._ends_s - time.monotonic())
 
 
 def _limit_at_once(app: Flask, places: threading.BoundedSemaphore) -> None:

@@ -31,9 +31,7 @@ def list_jobs(query: PageQuery) -> dict[str, Any]:
     }
 
 
-@operation(
-    blueprint, "get", "/jobs/<job_id>", role="admin", answers={200: JobAnswer}, problems=(404,), cost="request"
-)
+@operation(blueprint, "get", "/jobs/<job_id>", role="admin", answers={200: JobAnswer}, problems=(404,), cost="request")
 def get_job(job_id: str) -> dict[str, Any]:
     """A job and how far it is."""
     return {"ok": True, **answers.job_document(services().jobs.get(job_id))}
