@@ -112,7 +112,8 @@ class Services:
                 read_s=fetch.read_s,
                 total_s=fetch.total_s,
                 max_bytes=self.settings.http_server.max_image_bytes,
-                at_once=fetch.at_once,
+                # Whatever addresses do, some threads are left for all other requests.
+                at_once=max(1, min(fetch.at_once, self.settings.http_server.threads - 2)),
             )
         )
 

@@ -62,6 +62,8 @@ class Query:
 
     image: bytes | None = None
     image_url: str | None = None
+    fetch_within_s: float | None = None
+    """Time that is left to fetch it in; None = as long as one may take."""
     image_id: str | None = None
     """A stored picture."""
     known: QueryVector | None = None
@@ -143,7 +145,7 @@ class QueryReader:
         data = query.image
         if query.image_url is not None:
             with _timed(timing, "fetch"):
-                data = self._fetcher.fetch(query.image_url)
+                data = self._fetcher.fetch(query.image_url, within_s=query.fetch_within_s)
         if data is not None:
             picture, size_px = self.picture(opened, data, query.crop, timing)
         elif query.image_id is not None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import base64
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
 import image_search.api.tokens as tokens
@@ -234,6 +238,76 @@ class TestAddresses:
     def test_what_is_no_address(self, client: FlaskClient, url: str) -> None:
         response = client.post("/search", json={"image_url": url})
         assert_problem(response, 422, "invalid_parameter", field="image_url")
+
+
+@dataclass
+class Slow:
+    """A server that answers nobody before it may."""
+
+    answered: threading.Event
+    server: Server
+
+    def url(self, path: object) -> str:
+        return f"http://127.0.0.1:{self.server.port}/{path}"
+
+
+@pytest.fixture
+def slow() -> Iterator[Slow]:
+    answered = threading.Event()
+
+    def script(peer: Any) -> None:
+        answered.wait(60)
+        peer.sock.sendall(answer(RED, "Content-Type: image/jpeg"))
+
+    with servers() as serve:
+        yield Slow(answered, serve(script))
+        answered.set()
+
+
+class TestSlowAddresses:
+    """Addresses that do not answer, of a service with 4 threads and half a second for the addresses of a batch."""
+
+    @pytest.fixture
+    def changes(self, slow: Slow) -> dict[str, str]:
+        return {
+            "security.admin_key": ADMIN_KEY,
+            "url_fetch.mode": "allowlist",
+            "url_fetch.allow": f"127.0.0.1:{slow.server.port}",
+            "url_fetch.read_s": "60",
+            "url_fetch.total_s": "60",
+            "url_fetch.batch_s": "0.5",
+            "url_fetch.at_once": "8",
+            "http_server.threads": "4",
+        }
+
+    def test_those_of_a_batch_share_their_time(self, client: FlaskClient, slow: Slow) -> None:
+        addresses = [{"image_url": slow.url(number)} for number in range(5)]
+        for path, body, statuses in (
+            ("/search/batch", {"queries": [*addresses, {"text": "red"}]}, [502, 502, 502, 502, 502, None]),
+            ("/insert/batch", {"items": [*addresses, {"image": encoded(NEW)}]}, [502, 502, 502, 502, 502, None]),
+        ):
+            started = time.monotonic()
+            response = client.post(path, json=body, headers=ADMIN)
+            assert time.monotonic() - started < 20
+            results = response.get_json()["results"]
+            assert [result.get("status") if not result["ok"] else None for result in results] == statuses
+            assert {result["code"] for result in results[:5]} == {"url_fetch_failed"}
+
+    def test_two_threads_are_left_for_everything_else(self, app: Flask, slow: Slow) -> None:
+        def fetch(number: int) -> int:
+            return app.test_client().post("/search", json={"image_url": slow.url(number)}).status_code
+
+        with ThreadPoolExecutor(2) as pool:
+            waiting = [pool.submit(fetch, number) for number in (1, 2)]
+            while len(slow.server.requests) < 2:
+                time.sleep(0.01)
+            for path in ("/search", "/insert", "/images/check"):
+                refused = app.test_client().post(path, json={"image_url": slow.url("third")}, headers=ADMIN)
+                assert_problem(refused, 503, "backend_unavailable")
+            slow.answered.set()
+            assert [one.result(60) for one in waiting] == [200, 200]
+        assert fetch(3) == 200
+        assert len(slow.server.requests) == 3
 
 
 class TestWithoutAddresses:
