@@ -23,6 +23,11 @@ CHROMIUM_FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # For the live search: two cameras that show a moving test picture, the page's own tab as the screen, and a name of
+    # this machine that browsers do not trust as they trust localhost.
+    "--use-fake-device-for-media-stream=device-count=2",
+    "--auto-select-tab-capture-source-by-title=Image Search",
+    "--host-resolver-rules=MAP elsewhere.test 127.0.0.1",
 ]
 
 # The browser tells of a refused script, style or connection as an event; the console is where the tests look.

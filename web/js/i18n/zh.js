@@ -1,7 +1,5 @@
 // @ts-check
-/** @import {MessageKey} from "../i18n.js" */
-
-/** @type {Record<MessageKey, string>} */
+/** @type {Record<keyof typeof import("./en.js").MESSAGES, string>} */
 export const MESSAGES = {
   "app.title": "以图搜图",
   "app.skip": "跳到主要内容",
