@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.sync_api import Locator, Page, Request, expect
+from playwright.sync_api import Browser, Locator, Page, Request, expect
 
 if TYPE_CHECKING:
     from conftest import Console
@@ -20,7 +20,7 @@ PACE = re.compile(r"^\d+\.\d searches a second · [\d.]+ m?s each$")
 # What was lent to the page is kept here, so that a test can see whether it was given back, or take it away.
 KEEP_TRACKS = """
 window.tracks = [];
-for (const ask of ["getUserMedia", "getDisplayMedia"]) {
+for (const ask of navigator.mediaDevices ? ["getUserMedia", "getDisplayMedia"] : []) {
   const real = navigator.mediaDevices[ask].bind(navigator.mediaDevices);
   navigator.mediaDevices[ask] = async (wanted) => {
     const stream = await real(wanted);
@@ -63,6 +63,17 @@ def tracks(page: Page) -> None:
     page.add_init_script(KEEP_TRACKS)
     page.reload()
     page.locator('#status-button[data-phase="ready"]').wait_for()
+
+
+@pytest.fixture
+def sharing(sharing_browser: Browser, console: Console, live_server: str) -> Page:
+    """The page where the screen is shared without asking."""
+    page = sharing_browser.new_page(locale="en-US", viewport={"width": 1280, "height": 800})
+    page.on("console", lambda message: console.errors.append(message.text) if message.type == "error" else None)
+    page.add_init_script(KEEP_TRACKS)
+    page.goto(live_server)
+    page.locator('#status-button[data-phase="ready"]').wait_for()
+    return page
 
 
 @pytest.fixture
@@ -303,14 +314,26 @@ def test_a_video_that_cannot_be_played_is_told(page: Page, tmp_path: Path) -> No
     expect(page.get_by_text("This browser cannot play “broken.webm”.")).to_be_visible()
 
 
-def test_a_part_of_the_screen_is_searched(page: Page) -> None:
+def test_a_part_of_the_screen_is_searched(sharing: Page, console: Console) -> None:
+    sharing.get_by_role("button", name="Screen").click()
+    expect(pace(sharing)).to_have_text(PACE)
+    expect(sharing.locator("#live-query .crop-frame")).to_be_visible()
+    expect(cards(sharing)).to_have_count(12)
+    sharing.evaluate("window.tracks[0].dispatchEvent(new Event('ended'))")
+    expect(sharing.get_by_text("The screen is no longer shared, so the live search has ended.")).to_be_visible()
+    assert track_states(sharing) == ["ended"]
+    assert console.unexpected == []
+
+
+def test_a_screen_that_is_not_shared_is_told(page: Page) -> None:
+    # Chromium without a window has no dialog to refuse in; the page hears the same from it.
+    page.evaluate(
+        """() => {
+          navigator.mediaDevices.getDisplayMedia = () => Promise.reject(new DOMException("", "NotAllowedError"));
+        }"""
+    )
     page.get_by_role("button", name="Screen").click()
-    expect(pace(page)).to_have_text(PACE)
-    expect(page.locator("#live-query .crop-frame")).to_be_visible()
-    expect(cards(page)).to_have_count(12)
-    page.evaluate("window.tracks[0].dispatchEvent(new Event('ended'))")
-    expect(page.get_by_text("The screen is no longer shared, so the live search has ended.")).to_be_visible()
-    assert track_states(page) == ["ended"]
+    expect(page.get_by_text("Nothing was shared: the browser or you did not allow it.")).to_be_visible()
 
 
 def test_over_plain_http_it_says_why_camera_and_screen_are_off(page: Page, live_server: str) -> None:
