@@ -4,8 +4,9 @@
 import { el } from "../dom.js";
 import { fit } from "./region.js";
 
-/** More than the network sees, so that a frozen frame is a picture worth keeping. */
-const CAMERA_SIZE = { width: { ideal: 1280 }, height: { ideal: 720 } };
+/** Larger than the network sees, so that a frozen frame is worth keeping; not faster than can be asked. */
+const CAMERA = { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 15 } };
+const SCREEN = { frameRate: { ideal: 15 } };
 const JPEG_QUALITY = 0.85;
 
 /** Something that shows pictures, of which only the newest counts. */
@@ -124,9 +125,9 @@ export async function openSource(kind, given) {
 async function shown(kind, given) {
   if (given instanceof File) return { file: given };
   const { mediaDevices } = navigator;
-  if (kind === "screen") return { stream: await mediaDevices.getDisplayMedia({ video: true, audio: false }) };
+  if (kind === "screen") return { stream: await mediaDevices.getDisplayMedia({ video: SCREEN, audio: false }) };
   const which = given ? { deviceId: { exact: given } } : { facingMode: "environment" };
-  return { stream: await mediaDevices.getUserMedia({ video: { ...which, ...CAMERA_SIZE }, audio: false }) };
+  return { stream: await mediaDevices.getUserMedia({ video: { ...which, ...CAMERA }, audio: false }) };
 }
 
 /** The cameras there are; their names are known once one was allowed. */
