@@ -33,7 +33,8 @@ WATCH = """
   performance.setResourceTimingBufferSize(10000);
   window.answers = [];
   const line = document.querySelector(".live-pace");
-  new MutationObserver(() => window.answers.push([performance.now(), line.textContent])).observe(line, { childList: true });
+  const note = () => window.answers.push([performance.now(), line.textContent]);
+  new MutationObserver(note).observe(line, { childList: true });
 }
 """
 READ = """
@@ -60,7 +61,8 @@ def main(arguments: Sequence[str]) -> None:
             chromium = playwright.chromium.launch(executable_path=browser, headless=True, args=FLAGS)
             page = chromium.new_page(locale="en-US", viewport={"width": 1280, "height": 800})
             page.goto(address)
-            row = {"model": model, "pictures": count} | _measure(page, seconds)
+            images = page.request.get(f"{address}/status").json()["images"]
+            row = {"model": model, "pictures": images} | _measure(page, seconds)
             chromium.close()
     publish("live", f"The page's live search, one camera, {seconds:.0f} s, browser and service on this machine", [row])
 
