@@ -204,7 +204,7 @@ offer(document, abilities(window));
 store.subscribe(render);
 render();
 void navigation.open();
-window.addEventListener("popstate", () => void navigation.open());
+window.addEventListener("popstate", () => void navigation.walk());
 window.addEventListener("online", () => void monitor.check());
 document.addEventListener("visibilitychange", () => {
   if (document.visibilityState === "visible") void monitor.check();

@@ -35,7 +35,7 @@ export const DEFAULT_TOP_K = 20;
  * @param {{locale: Locale, hasKey?: boolean, thumbPx?: number}} start
  * @returns {State}
  */
-export function initialState({ locale, hasKey = false, thumbPx = 188 }) {
+export function initialState({ locale, hasKey = false, thumbPx = 192 }) {
   return {
     locale,
     service: { phase: "connecting", status: null, returned: false },
