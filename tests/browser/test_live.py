@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, Request, expect
+from playwright.sync_api import Browser, Locator, Page, Request, Route, expect
 
 if TYPE_CHECKING:
     from conftest import Console
@@ -292,12 +292,43 @@ def test_it_waits_for_a_service_that_is_away(page: Page, console: Console, camer
     assert track_states(page) == ["live"]
 
 
-def test_a_video_file_is_searched_as_it_plays(page: Page, searches: list[Request], tmp_path: Path) -> None:
+def test_it_slows_down_where_the_service_asks_for_it(page: Page, console: Console, camera: None) -> None:
+    console.allow("429")
+    refused: list[str] = []
+
+    def refuse(route: Route) -> None:
+        refused.append(route.request.url)
+        route.fulfill(status=429, headers={"Retry-After": "1"}, json={"status": 429, "code": "too_many_requests"})
+
+    page.route(SEARCH_PATH, refuse)
+    page.wait_for_timeout(2500)
+    assert 1 <= len(refused) <= 3
+    page.unroute(SEARCH_PATH)
+    with page.expect_response(SEARCH_PATH) as answered:
+        pass
+    assert answered.value.status == 200
+    expect(page.get_by_role("alert")).to_be_empty()
+
+
+def test_another_language_does_not_interrupt_it(page: Page, searches: list[Request], camera: None) -> None:
+    page.get_by_role("button", name="中文").click()
+    expect(pace(page)).to_have_text(re.compile("^每秒搜索 "))
+    expect(page.get_by_role("button", name="定格")).to_be_visible()
+    sent = len(searches)
+    page.wait_for_timeout(800)
+    assert len(searches) > sent
+
+
+@pytest.mark.parametrize("way", ["button", "as a picture"])
+def test_a_video_file_is_searched_as_it_plays(page: Page, searches: list[Request], tmp_path: Path, way: str) -> None:
     video = tmp_path / "bars.webm"
     video.write_bytes(bytes(page.evaluate(RECORD)))
-    with page.expect_file_chooser() as chooser:
-        page.get_by_role("button", name="Video").click()
-    chooser.value.set_files(video)
+    if way == "button":
+        with page.expect_file_chooser() as chooser:
+            page.get_by_role("button", name="Video").click()
+        chooser.value.set_files(video)
+    else:
+        page.set_input_files("#chooser", video)
     expect(pace(page)).to_have_text(PACE)
     expect(page.locator("#live-query .overline")).to_have_text("bars.webm")
     expect(cards(page)).to_have_count(12)

@@ -2,7 +2,7 @@
 /** @import {Answer, Api} from "../api.js" */
 /** @import {Searcher} from "../searcher.js" */
 /** @import {Store} from "../store.js" */
-/** @import {Crop, LiveKind, LiveQuery, Query, SearchAnswer, State} from "../types.js" */
+/** @import {LiveKind, LiveQuery, Query, SearchAnswer, State} from "../types.js" */
 /** @import {Source} from "./sources.js" */
 import { ApiError } from "../api.js";
 import { el } from "../dom.js";
@@ -10,6 +10,7 @@ import { learn, translator } from "../i18n.js";
 import { paramsOf } from "../request.js";
 import { IDLE_SEARCH } from "../store.js";
 import { Pump } from "./pump.js";
+import { FIRST_REGION } from "./region.js";
 import { listCameras, openSource, whyNot } from "./sources.js";
 import { WORDS } from "./words.js";
 
@@ -17,8 +18,6 @@ const MOST_RESULTS = 12;
 /** What the network needs of a frame, and what a frozen one is worth. */
 const SHORTEST_PX = { asked: 256, frozen: 1080 };
 const PATIENCE_MS = 10_000;
-/** @type {Crop} */
-const FIRST_REGION = { left: 0.25, top: 0.25, right: 0.75, bottom: 0.75 };
 
 learn(WORDS);
 

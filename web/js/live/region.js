@@ -4,6 +4,9 @@
 /** @type {Crop} */
 const WHOLE = { left: 0, top: 0, right: 1, bottom: 1 };
 
+/** @type {Crop} */
+export const FIRST_REGION = { left: 0.25, top: 0.25, right: 0.75, bottom: 0.75 };
+
 /**
  * Which pixels of a frame are taken, and how large they are drawn: never larger than they are.
  * @param {{width: number, height: number}} frame

@@ -4,14 +4,12 @@
 import { byId, changes, el, icon } from "../dom.js";
 import { formatMs } from "../format.js";
 import { translator } from "../i18n.js";
+import { FIRST_REGION } from "../live/region.js";
 import { CropFrame } from "./crop.js";
 
 /**
  * @typedef {{freeze: () => void, end: () => void, camera: (id: string) => void, crop: (crop: Crop | null) => void}} LiveActions
  */
-
-/** @type {Crop} */
-const FIRST_REGION = { left: 0.25, top: 0.25, right: 0.75, bottom: 0.75 };
 
 /** What is searched with live: its picture with a movable region, how fast it goes, and the button that freezes it. */
 export class LiveView {
