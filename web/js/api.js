@@ -50,14 +50,20 @@ export class Api {
 
   /**
    * @param {Record<string, unknown>} params
-   * @param {{file?: Blob | null, name?: string, signal?: AbortSignal}} [options] `file`: the query picture itself
+   * @param {{file?: Blob | null, name?: string, raw?: boolean, signal?: AbortSignal}} [options] `file`: the query picture
+   *   itself; `raw`: sent as it is, without a form around it, where the parameters fit into the address
    * @returns {Promise<Answer<SearchAnswer>>}
    */
-  search(params, { file, name, signal } = {}) {
+  search(params, { file, name, raw = false, signal } = {}) {
     const json = JSON.stringify(params);
     if (!file) {
       const headers = { "Content-Type": "application/json" };
       return this.#request("/search", { method: "POST", headers, body: json, signal });
+    }
+    if (raw && Object.values(params).every((value) => typeof value !== "object")) {
+      const query = new URLSearchParams(Object.entries(params).map(([field, value]) => [field, String(value)]));
+      const headers = { "Content-Type": file.type };
+      return this.#request(`/search?${query}`, { method: "POST", headers, body: file, signal });
     }
     const form = new FormData();
     form.append("image", file, name || "query");

@@ -24,7 +24,7 @@ export function linkOf({ query, words, share, crop, filters, negatives, topK, vi
     ["q", words],
     ["id", stored && query.imageId],
     ["url", query?.kind === "url" && query.url],
-    ["crop", query?.kind !== "file" && crop && [crop.left, crop.top, crop.right, crop.bottom].join(",")],
+    ["crop", query?.kind !== "file" && query?.kind !== "live" && crop && [crop.left, crop.top, crop.right, crop.bottom].join(",")],
     ["share", share !== PLAIN.share && share.toString()],
     ["tags", filters.tags.join(",")],
     ["width", filters.minWidth],

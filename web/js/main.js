@@ -1,5 +1,6 @@
 // @ts-check
 /** @import {Locale} from "./i18n.js" */
+/** @import {Live} from "./live/live.js" */
 /** @import {FileQuery} from "./types.js" */
 /** @import {Picking} from "./views/card.js" */
 /** @import {QueryActions} from "./views/query.js" */
@@ -10,6 +11,7 @@ import { byId } from "./dom.js";
 import { listen, pick, tooLarge } from "./inputs.js";
 import { LOCALES, pickLocale, speak, translatePage } from "./i18n.js";
 import { SessionKey } from "./keys.js";
+import { abilities, offer } from "./live/ability.js";
 import { Monitor } from "./monitor.js";
 import { Navigation } from "./navigation.js";
 import { Searcher } from "./searcher.js";
@@ -49,8 +51,24 @@ function setKey(value) {
   store.update({ hasKey: value !== null });
 }
 
+/** @type {Promise<Live> | null} */
+let live = null;
+const liveSearch = () => (live ??= import("./live/live.js").then(({ Live }) => new Live({ api, store, searcher })));
+
+/** @param {(live: Live) => void} use the live search, fetched when it is first wanted */
+async function withLive(use) {
+  try {
+    use(await liveSearch());
+  } catch {
+    live = null;
+    store.update({ hint: { key: "error.away", tone: "error" } });
+  }
+}
+
 /** @param {File[]} given */
 async function takeFiles(given) {
+  const video = given.find(({ type }) => type.startsWith("video/"));
+  if (video) return withLive((live) => void live.start("video", video));
   const limits = store.state.service.status?.limits;
   const { files, hint } = pick(given, limits);
   const ready = store.state.original ? files : await Promise.all(files.map((file) => shrink(file)));
@@ -78,6 +96,9 @@ const giving = {
   choose: () => chooser.click(),
   address: () => address.open(),
   random: () => void searcher.withRandom(),
+  camera: () => void withLive((live) => void live.start("camera")),
+  video: () => void withLive((live) => live.choose()),
+  screen: () => void withLive((live) => void live.start("screen")),
 };
 /** @type {Picking} */
 const picking = {
@@ -130,6 +151,23 @@ const views = [
   }),
   later({
     state,
+    wanted: ({ live }) => live !== null,
+    load: async () => {
+      const [{ LiveView }, live] = await Promise.all([import("./views/live.js"), liveSearch()]);
+      return [
+        new LiveView({
+          actions: {
+            freeze: () => void live.freeze(),
+            end: () => live.end(),
+            camera: (id) => void live.start("camera", id),
+            crop: (crop) => searcher.refine({ crop }),
+          },
+        }),
+      ];
+    },
+  }),
+  later({
+    state,
     wanted: ({ viewed }) => viewed !== null,
     load: async () => {
       const { ViewerView } = await import("./views/viewer.js");
@@ -162,6 +200,7 @@ function render() {
   for (const view of views) view.render(state);
 }
 
+offer(document, abilities(window));
 store.subscribe(render);
 render();
 void navigation.open();

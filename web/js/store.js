@@ -44,6 +44,7 @@ export function initialState({ locale, hasKey = false, thumbPx = 192 }) {
     topK: DEFAULT_TOP_K,
     search: IDLE_SEARCH,
     rows: [],
+    live: null,
     viewed: null,
     thumbPx,
     original: false,

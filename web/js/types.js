@@ -82,7 +82,20 @@
  * @typedef {{kind: "file", file: Blob, name: string, previewUrl: string}} FileQuery
  * @typedef {{kind: "stored", imageId: string, name: string, previewUrl: string, fullUrl: string, width: number, height: number}} StoredQuery
  * @typedef {{kind: "url", url: string, name: string, previewUrl: string}} UrlQuery
- * @typedef {FileQuery | StoredQuery | UrlQuery} Query
+ * @typedef {{kind: "live", source: LiveKind, name: string, previewUrl: "", video: HTMLVideoElement}} LiveQuery its region is cut out here
+ * @typedef {FileQuery | StoredQuery | UrlQuery | LiveQuery} Query
+ */
+
+/** @typedef {"camera" | "video" | "screen"} LiveKind */
+
+/**
+ * @typedef {object} LiveState
+ * @property {LiveQuery} query
+ * @property {boolean} isFrozen the query is a frame of it
+ * @property {number} rate answers a second
+ * @property {number} latencyMs from the frame to its results
+ * @property {{id: string, label: string}[]} cameras to choose from
+ * @property {string} cameraId
  */
 
 /** @typedef {{left: number, top: number, right: number, bottom: number}} Crop fractions of the upright picture */
@@ -146,6 +159,7 @@
  * @property {number} topK results on a page
  * @property {SearchState} search
  * @property {Row[]} rows several pictures at once: one row of results each; then there is no `query`
+ * @property {LiveState | null} live what is searched with all the time
  * @property {Viewed | null} viewed the picture in the viewer
  * @property {number} thumbPx
  * @property {boolean} original pictures are sent as they are, however large

@@ -198,4 +198,9 @@ export const MESSAGES = {
   "error.urlFetchDetail": "It may not be a picture, not be public, or not answer.",
   "hint.leftOut": "Left out, as no picture or too many at once: {n}",
   "hint.uploadGone": "A picture that was given from this computer cannot be kept in a link. Please give it again.",
+  "start.live": "Or search live with",
+  "start.camera": "Camera",
+  "start.video": "Video",
+  "start.screen": "Screen",
+  "start.liveOff": "Camera and screen are off: browsers lend them only to pages that come over https or from the same machine.",
 };

@@ -1,7 +1,5 @@
 // @ts-check
-/** @import {MessageKey} from "../i18n.js" */
-
-/** @type {Record<MessageKey, string>} */
+/** @type {Record<keyof typeof import("./en.js").MESSAGES, string>} */
 export const MESSAGES = {
   "app.title": "以图搜图",
   "app.skip": "跳到主要内容",
@@ -200,4 +198,9 @@ export const MESSAGES = {
   "error.urlFetchDetail": "它可能不是图片、未公开或没有响应。",
   "hint.leftOut": "因不是图片或一次过多而略过：{n}",
   "hint.uploadGone": "从这台电脑给出的图片无法保存在链接中，请重新给出。",
+  "start.live": "或实时搜索",
+  "start.camera": "摄像头",
+  "start.video": "视频",
+  "start.screen": "屏幕",
+  "start.liveOff": "摄像头和屏幕不可用：浏览器只允许通过 https 或本机打开的页面使用它们。",
 };
