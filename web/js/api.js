@@ -27,6 +27,10 @@ export class ApiError extends Error {
 }
 
 const OPEN_PATHS = new Set(["/status", "/readyz"]);
+/** Those that are about no collection. */
+const OF_ALL = /^\/(readyz|jobs)/;
+
+/** @typedef {"user" | "admin"} Role whose key a request carries */
 
 /** @param {unknown} error */
 export function isAbort(error) {
@@ -41,11 +45,16 @@ export function isAbort(error) {
 export class Api {
   #base;
   #key;
+  #collection;
 
-  /** @param {{base: string, key: () => string | null}} options `key` is asked anew for each request */
-  constructor({ base, key }) {
+  /**
+   * @param {{base: string, key: (role: Role) => string | null, collection?: () => string}} options asked anew for each
+   *   request; no `collection`: the service's own choice
+   */
+  constructor({ base, key, collection = () => "" }) {
     this.#base = base.replace(/\/+$/, "");
     this.#key = key;
+    this.#collection = collection;
   }
 
   /**
@@ -57,12 +66,12 @@ export class Api {
     const json = JSON.stringify(params);
     if (!file) {
       const headers = { "Content-Type": "application/json" };
-      return this.#request("/search", { method: "POST", headers, body: json, signal });
+      return this.request("/search", { method: "POST", headers, body: json, signal });
     }
     const form = new FormData();
     form.append("image", file, name || "query");
     form.append("params", json);
-    return this.#request("/search", { method: "POST", body: form, signal });
+    return this.request("/search", { method: "POST", body: form, signal });
   }
 
   /**
@@ -72,7 +81,7 @@ export class Api {
    */
   async image(imageId, { signal } = {}) {
     /** @type {Answer<StoredImage>} */
-    const { body } = await this.#request(`/images/${encodeURIComponent(imageId)}`, { signal });
+    const { body } = await this.request(`/images/${encodeURIComponent(imageId)}`, { signal });
     return body;
   }
 
@@ -82,7 +91,7 @@ export class Api {
    */
   async random({ signal } = {}) {
     /** @type {Answer<{images: StoredImage[]}>} */
-    const { body } = await this.#request("/images/random", { cache: "no-store", signal });
+    const { body } = await this.request("/images/random", { cache: "no-store", signal });
     return body.images;
   }
 
@@ -104,7 +113,7 @@ export class Api {
    */
   async status({ signal } = {}) {
     /** @type {Answer<ServiceStatus>} */
-    const { body } = await this.#request("/status", { cache: "no-store", signal });
+    const { body } = await this.request("/status", { cache: "no-store", signal });
     return body;
   }
 
@@ -113,19 +122,20 @@ export class Api {
    * @param {{signal?: AbortSignal}} [options]
    */
   async ready({ signal } = {}) {
-    await this.#request("/readyz", { cache: "no-store", signal });
+    await this.request("/readyz", { cache: "no-store", signal });
   }
 
   /**
    * @template T
    * @param {string} path
    * @param {RequestInit} init
+   * @param {Role} [role]
    * @returns {Promise<Answer<T>>}
    */
-  async #request(path, init) {
+  async request(path, init, role = "user") {
     const headers = new Headers(init.headers);
     headers.set("Accept", "application/json");
-    const key = OPEN_PATHS.has(path) ? null : this.#key();
+    const key = OPEN_PATHS.has(path) ? null : this.#key(role);
     try {
       if (key) headers.set("X-API-Key", key);
     } catch {
@@ -133,8 +143,10 @@ export class Api {
       throw new ApiError({ status: 401, code: "invalid_key" });
     }
 
+    const collection = OF_ALL.test(path) ? "" : this.#collection();
+    const asked = collection ? `${path}${path.includes("?") ? "&" : "?"}collection=${encodeURIComponent(collection)}` : path;
     const startedAt = performance.now();
-    const response = await heard(() => fetch(this.#base + path, { ...init, headers, credentials: "omit" }), init.signal);
+    const response = await heard(() => fetch(this.#base + asked, { ...init, headers, credentials: "omit" }), init.signal);
     const body = parsed(await heard(() => response.text(), init.signal));
     if (!response.ok) throw problemOf(response, body);
     if (body === undefined && path !== "/readyz") {

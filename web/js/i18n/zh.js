@@ -1,11 +1,14 @@
 // @ts-check
-/** @import {MessageKey} from "../i18n.js" */
+/** @import {PageKey} from "../i18n.js" */
 
-/** @type {Record<MessageKey, string>} */
+/** @type {Record<PageKey, string>} */
 export const MESSAGES = {
   "app.title": "以图搜图",
   "app.skip": "跳到主要内容",
   "app.language": "语言",
+  "places.label": "页面的各部分",
+  "places.search": "搜索",
+  "places.library": "图库",
   "start.heading": "查找相似的图片",
   "start.lead": "给出图片、文字或两者，图库会返回最接近的图片，并告诉您相似程度。",
   "start.drop": "将图片拖放到页面任意位置",
@@ -81,7 +84,7 @@ export const MESSAGES = {
   "status.memory": "内存",
   "status.gpu": "显卡",
   "status.address": "地址",
-  "status.key": "搜索密钥",
+  "status.key": "密钥",
   "status.keyHeld": "在本次会话中保留",
   "status.keyForget": "清除密钥",
   "status.last": "以上为服务最后一次返回的信息。",
@@ -185,6 +188,8 @@ export const MESSAGES = {
   "viewer.next": "下一张",
   "viewer.close": "关闭",
   "viewer.save": "下载",
+  "viewer.edit": "编辑",
+  "viewer.delete": "删除",
   "viewer.score": "相似度",
   "viewer.title": "标题",
   "viewer.tags": "标签",
