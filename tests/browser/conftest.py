@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,11 +60,28 @@ def sample_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def live_server(sample_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def picture_host(sample_folder: Path) -> Iterator[str]:
+    """Address of another server, which has the sample pictures and which the service may fetch from."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_QuietFiles, directory=str(sample_folder))) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+class _QuietFiles(SimpleHTTPRequestHandler):
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Say nothing."""
+
+
+@pytest.fixture(scope="session")
+def live_server(sample_folder: Path, picture_host: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a real service with these pictures, over a tiny network."""
     pytest.importorskip("milvus_lite", reason="milvus-lite is missing: `make setup` installs it")
     folder = tmp_path_factory.mktemp("library")
-    env = environment(write_tiny_model(folder), folder / "data")
+    allowed = {"IMAGE_SEARCH_URL_FETCH__ALLOW": picture_host.removeprefix("http://")}
+    env = environment(write_tiny_model(folder), folder / "data", **allowed)
     with serving(env, "--images", str(sample_folder)) as (address, _process):
         yield address
 

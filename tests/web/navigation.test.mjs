@@ -54,6 +54,10 @@ test("a link is opened, and opening makes no step of its own", async () => {
   await navigation.open();
   assert.equal(store.state.words, "cat");
   assert.deepEqual([past.entries.length, past.address.search], [1, "?q=cat"]);
+  store.update({ query: stored("a") });
+  past.back();
+  await navigation.walk();
+  assert.deepEqual([opened.length, store.state.query], [2, null], "the first entry is walked to as any other");
 });
 
 test("each new question is a step; a slider and the next picture in the viewer are not", async () => {
@@ -81,6 +85,19 @@ test("back brings an uploaded picture again, which no address carries", async ()
   assert.deepEqual(opened.at(-1).files, [file]);
   assert.equal(store.state.query.file, file);
   assert.equal(past.entries.length, 3, "the way forward is still there");
+});
+
+test("a link within the page is no other question", async () => {
+  await navigation.open();
+  const file = new Blob(["x"]);
+  store.update({ query: { kind: "file", file } });
+  past.entries.push({ state: null, search: "" });
+  past.place += 1;
+  await navigation.walk();
+  assert.deepEqual([opened.length, store.state.query.file, past.state], [1, file, { upload: 0 }]);
+  past.back();
+  await navigation.walk();
+  assert.equal(opened.length, 2);
 });
 
 test("after a reload it says gently that the picture must be given again", async () => {

@@ -66,12 +66,12 @@ export class Api {
     const json = JSON.stringify(params);
     if (!file) {
       const headers = { "Content-Type": "application/json" };
-      return this.request("/search", { method: "POST", headers, body: json, signal });
+      return this.#request("/search", { method: "POST", headers, body: json, signal });
     }
     const form = new FormData();
     form.append("image", file, name || "query");
     form.append("params", json);
-    return this.request("/search", { method: "POST", body: form, signal });
+    return this.#request("/search", { method: "POST", body: form, signal });
   }
 
   /**
@@ -81,7 +81,7 @@ export class Api {
    */
   async image(imageId, { signal } = {}) {
     /** @type {Answer<StoredImage>} */
-    const { body } = await this.request(`/images/${encodeURIComponent(imageId)}`, { signal });
+    const { body } = await this.#request(`/images/${encodeURIComponent(imageId)}`, { signal });
     return body;
   }
 
@@ -91,7 +91,7 @@ export class Api {
    */
   async random({ signal } = {}) {
     /** @type {Answer<{images: StoredImage[]}>} */
-    const { body } = await this.request("/images/random", { cache: "no-store", signal });
+    const { body } = await this.#request("/images/random", { cache: "no-store", signal });
     return body.images;
   }
 
@@ -113,7 +113,7 @@ export class Api {
    */
   async status({ signal } = {}) {
     /** @type {Answer<ServiceStatus>} */
-    const { body } = await this.request("/status", { cache: "no-store", signal });
+    const { body } = await this.#request("/status", { cache: "no-store", signal });
     return body;
   }
 
@@ -122,7 +122,18 @@ export class Api {
    * @param {{signal?: AbortSignal}} [options]
    */
   async ready({ signal } = {}) {
-    await this.request("/readyz", { cache: "no-store", signal });
+    await this.#request("/readyz", { cache: "no-store", signal });
+  }
+
+  /**
+   * What a part of the page that is fetched later asks.
+   * @param {string} path
+   * @param {RequestInit} init
+   * @param {Role} role
+   * @returns {Promise<Answer<unknown>>}
+   */
+  call(path, init, role) {
+    return this.#request(path, init, role);
   }
 
   /**
@@ -132,7 +143,7 @@ export class Api {
    * @param {Role} [role]
    * @returns {Promise<Answer<T>>}
    */
-  async request(path, init, role = "user") {
+  async #request(path, init, role = "user") {
     const headers = new Headers(init.headers);
     headers.set("Accept", "application/json");
     const key = OPEN_PATHS.has(path) ? null : this.#key(role);

@@ -1,8 +1,7 @@
 // @ts-check
 
 /** @typedef {"en" | "zh"} Locale */
-/** @typedef {keyof typeof import("./i18n/en.js").MESSAGES} PageKey */
-/** @typedef {PageKey | keyof typeof import("./manage/words.js").WORDS.en} MessageKey */
+/** @typedef {keyof typeof import("./i18n/en.js").MESSAGES | keyof typeof import("./manage/words.js").WORDS["en"]} MessageKey */
 
 /** @type {Locale[]} */
 export const LOCALES = ["en", "zh"];
@@ -32,13 +31,15 @@ export function pickLocale(preferred) {
 
 /** @type {Map<Locale, Translator>} */
 const translators = new Map();
+/** @type {Record<Locale, Record<string, string>>} */
+const learned = { en: {}, zh: {} };
 
-/** The words of parts of the page that are fetched when they are wanted. @type {Record<Locale, Record<string, string>>} */
-const learnt = { en: {}, zh: {} };
-
-/** @param {Record<Locale, Record<string, string>>} words of a part of the page, in every language */
+/**
+ * The words of a part that is fetched when it is first wanted: in every language, so that a switch finds them.
+ * @param {Record<Locale, Record<string, string>>} words
+ */
 export function learn(words) {
-  for (const locale of LOCALES) Object.assign(learnt[locale], words[locale]);
+  for (const locale of LOCALES) Object.assign(learned[locale], words[locale]);
 }
 
 /**
@@ -47,7 +48,7 @@ export function learn(words) {
  */
 export async function speak(locale) {
   if (translators.has(locale)) return;
-  /** @type {{MESSAGES: Record<PageKey, string>}} */
+  /** @type {{MESSAGES: Record<string, string>}} */
   const { MESSAGES } = await import(`./i18n/${locale}.js`);
   translators.set(locale, made(locale, MESSAGES));
 }
@@ -72,7 +73,7 @@ function made(locale, messages) {
   const numbers = new Intl.NumberFormat(locale);
   /** @type {Translator["t"]} */
   const t = (key, params = {}) =>
-    (messages[key] ?? learnt[locale][key]).replace(/\{(\w+)\}/g, (hole, name) => (name in params ? String(params[name]) : hole));
+    (messages[key] ?? learned[locale][key]).replace(/\{(\w+)\}/g, (hole, name) => (name in params ? String(params[name]) : hole));
   return {
     locale,
     t,

@@ -53,11 +53,6 @@ export function addressIn(text) {
   return /^https?:\/\/\S+$/i.test(word) && word.length <= 2048 ? safeUrl(word, word) : null;
 }
 
-/** @param {DataTransfer | null} data a picture dragged from another page comes as its address */
-function carriesPictures(data) {
-  return !!data && (data.types.includes("Files") || data.types.includes("text/uri-list"));
-}
-
 /**
  * Listens for pictures dropped anywhere, pasted, or chosen with `chooser`.
  * @param {{chooser: HTMLInputElement, onFiles: (files: File[]) => void, onAddress: (url: string) => void,
@@ -78,6 +73,14 @@ export function listen({ chooser, onFiles, onAddress, onDragging }) {
     chooser.value = "";
     if (files.length) onFiles(files);
   });
+
+  // What is dragged from this page itself is not meant for it.
+  let isOwn = false;
+  window.addEventListener("dragstart", () => (isOwn = true));
+  window.addEventListener("dragend", () => (isOwn = false));
+  /** @param {DataTransfer | null} data a picture dragged from another page comes as its address */
+  const carriesPictures = (data) =>
+    !isOwn && !!data && (data.types.includes("Files") || data.types.includes("text/uri-list"));
 
   // enter and leave fire for each element passed over; the depth tells the window's edge.
   let depth = 0;

@@ -225,7 +225,7 @@ function render() {
 store.subscribe(render);
 render();
 void navigation.open();
-window.addEventListener("popstate", () => void navigation.open());
+window.addEventListener("popstate", () => void navigation.walk());
 window.addEventListener("online", () => void monitor.check());
 document.addEventListener("visibilitychange", () => {
   if (document.visibilityState === "visible") void monitor.check();

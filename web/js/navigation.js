@@ -29,7 +29,14 @@ export class Navigation {
     store.subscribe((state) => this.#record(state));
   }
 
-  /** Opens what the address asks for: at the start, and when the user goes back or forward. */
+  /** The user went back or forward. */
+  async walk() {
+    // A link within the page, as the one that skips to the content, is a step too, and no other question.
+    if (this.#past.state) await this.open();
+    else this.#record(this.#store.state);
+  }
+
+  /** Opens what the address asks for. */
   async open() {
     const { state } = this.#past;
     const upload = typeof state?.upload === "number" ? state.upload : -1;
@@ -41,7 +48,7 @@ export class Navigation {
     } finally {
       this.#opening -= 1;
     }
-    // After a reload the picture is gone, and what is left of the address would be another search.
+    // After a reload the picture is gone; what else was asked is still searched for.
     if (upload >= 0 && !files.length) this.#store.update({ hint: { key: "hint.uploadGone", tone: "info" } });
     this.#record(this.#store.state);
   }
@@ -53,7 +60,7 @@ export class Navigation {
     const upload = this.#uploadOf(state);
     // Going back leaves the viewer or the search, not each position of a slider.
     const step = [upload, !!state.viewed, linkOf({ ...state, viewed: null, share: 0, crop: null, topK: 0 })].join(" ");
-    if (link === this.#address.search && upload === (this.#past.state?.upload ?? -1)) {
+    if (link === this.#address.search && upload === this.#past.state?.upload) {
       this.#lastStep = step;
       return;
     }

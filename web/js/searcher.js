@@ -130,8 +130,8 @@ export class Searcher {
       this.#store.update({ search: IDLE_SEARCH });
       return;
     }
-    const { results, answer } = keep ? search : IDLE_SEARCH;
-    this.#store.update({ search: { ...IDLE_SEARCH, phase: "loading", results, answer } });
+    const { results, answer, showNearest } = keep ? search : IDLE_SEARCH;
+    this.#store.update({ search: { ...IDLE_SEARCH, phase: "loading", results, answer, showNearest } });
     await this.#run({}, ({ body, roundTripMs }) => {
       if (query && body.query.id) {
         const size = this.#tokenFor(query, crop)?.size ?? body.query;
@@ -139,9 +139,8 @@ export class Searcher {
       }
       // A token has no size: that of its picture is shown on.
       const known = body.query.width ? body.query : { ...body.query, ...sizeOf(this.#tokenFor(query, crop)?.size) };
-      this.#store.update({
-        search: { ...IDLE_SEARCH, phase: "done", results: body.results, answer: { ...body, query: known }, roundTripMs },
-      });
+      const done = { phase: /** @type {const} */ ("done"), results: body.results, roundTripMs, showNearest };
+      this.#store.update({ search: { ...IDLE_SEARCH, ...done, answer: { ...body, query: known } } });
     });
   }
 

@@ -55,7 +55,7 @@ export const DEFAULT_TOP_K = 20;
  * @param {{locale: Locale, hasKey?: boolean, isAdmin?: boolean, thumbPx?: number}} start
  * @returns {State}
  */
-export function initialState({ locale, hasKey = false, isAdmin = false, thumbPx = 188 }) {
+export function initialState({ locale, hasKey = false, isAdmin = false, thumbPx = 192 }) {
   return {
     locale,
     service: { phase: "connecting", status: null, returned: false },

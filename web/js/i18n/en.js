@@ -170,6 +170,7 @@ export const MESSAGES = {
   "results.thumb": "Size",
   "results.thumbLabel": "Size of the pictures",
   "results.nothingClose": "Nothing in the library comes close.",
+  "results.noneClose": "Nothing close",
   "results.showNearest": "Show the nearest anyway",
   "results.notClose": "none of them close",
   "results.noneFound": "Nothing in the library fits. Fewer words or filters may find more.",

@@ -1,7 +1,5 @@
 // @ts-check
-/** @import {PageKey} from "../i18n.js" */
-
-/** @type {Record<PageKey, string>} */
+/** @type {Record<keyof typeof import("./en.js").MESSAGES, string>} */
 export const MESSAGES = {
   "app.title": "以图搜图",
   "app.skip": "跳到主要内容",
@@ -172,6 +170,7 @@ export const MESSAGES = {
   "results.thumb": "大小",
   "results.thumbLabel": "图片大小",
   "results.nothingClose": "图库中没有接近的图片。",
+  "results.noneClose": "没有接近的图片",
   "results.showNearest": "仍显示最接近的",
   "results.notClose": "都不算接近",
   "results.noneFound": "图库中没有符合的图片。减少文字或筛选条件可能会找到更多。",

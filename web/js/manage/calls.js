@@ -123,7 +123,7 @@ export class Calls {
       if (value) query.set(name, typeof value === "object" ? JSON.stringify(value) : String(value));
     }
     const init = { signal, cache: /** @type {const} */ ("no-store") };
-    return this.#body(this.#api.request(query.size ? `${path}?${query}` : path, init, role));
+    return this.#body(this.#api.call(query.size ? `${path}?${query}` : path, init, role));
   }
 
   /**
@@ -134,7 +134,7 @@ export class Calls {
    */
   #send(path, method, body, signal) {
     const headers = typeof body === "string" ? { "Content-Type": "application/json" } : undefined;
-    return this.#body(this.#api.request(path, { method, body, headers, signal }, "admin"));
+    return this.#body(this.#api.call(path, { method, body, headers, signal }, "admin"));
   }
 
   /** @param {Promise<Answer<unknown>>} asked */

@@ -36,9 +36,10 @@ export class RefineView {
     });
     this.#share.addEventListener("change", () => actions.refine({ share: Number(this.#share.value) / 100 }));
     this.#button.addEventListener("click", () => this.#open(this.#filters.hidden));
-    this.#filters.addEventListener("change", () => {
-      actions.setOriginal(this.#field("original").checked);
-      actions.refine({ filters: this.#read() });
+    const original = this.#field("original");
+    this.#filters.addEventListener("change", ({ target }) => {
+      if (target === original) actions.setOriginal(original.checked);
+      else actions.refine({ filters: this.#read() });
     });
   }
 

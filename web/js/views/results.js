@@ -34,6 +34,12 @@ export class ResultsView {
   #footChanges = changes();
   #announceChanges = changes();
   #fillsItself = false;
+  #sight = new IntersectionObserver(
+    ([entry]) => {
+      if (entry.isIntersecting && this.#fillsItself) this.#actions.more();
+    },
+    { rootMargin: "0px 0px 600px" },
+  );
   /** @type {{results: SearchResult[], locale: string, canUnlike: boolean}} */
   #shown = { results: [], locale: "", canUnlike: false };
 
@@ -45,12 +51,6 @@ export class ResultsView {
     this.#topK.addEventListener("input", () => (this.#topKShown.value = this.#topK.value));
     this.#topK.addEventListener("change", () => actions.setTopK(Number(this.#topK.value)));
     this.#thumb.addEventListener("input", () => actions.setThumb(Number(this.#thumb.value)));
-    new IntersectionObserver(
-      ([entry]) => {
-        if (entry.isIntersecting && this.#fillsItself) actions.more();
-      },
-      { rootMargin: "0px 0px 600px" },
-    ).observe(this.#more);
   }
 
   /** @param {State} state */
@@ -134,8 +134,10 @@ export class ResultsView {
       // After an error, and where the shown kind of match has come to its end, only the button goes on.
       const { results, error } = search;
       this.#fillsItself = !search.loadingMore && !error && visible({ ...state, search: { ...search, results: results.slice(-1) } }).length > 0;
-      // Put in anew, so that the observer looks again whether it is still in sight.
       this.#foot.replaceChildren(...(shown ? [] : [nothing(tr.t("results.noneMatch"))]), this.#more);
+      // Watched anew: the button may be in sight still, on which the observer would not say a word.
+      this.#sight.unobserve(this.#more);
+      this.#sight.observe(this.#more);
     } else if (phase === "done") {
       this.#foot.replaceChildren(shown ? el("p", { class: "fine" }, tr.t("results.end")) : nothing(tr.t(emptyKey(state))));
     } else if (phase === "error" || phase === "locked") {
@@ -148,7 +150,7 @@ export class ResultsView {
 
 /** Nothing is near, and what is nearest has not been asked for. @param {State} state */
 function isHidden({ search }) {
-  return search.answer?.nothing_close === true && !search.showNearest;
+  return search.answer?.nothing_close === true && search.results.length > 0 && !search.showNearest;
 }
 
 /** @param {State} state */
@@ -165,7 +167,7 @@ function headingOf(state, tr) {
   const { search } = state;
   if (search.phase === "loading") return tr.t("results.loading");
   if (search.phase !== "done") return tr.t("results.waiting");
-  if (isHidden(state)) return tr.t("results.none");
+  if (isHidden(state)) return tr.t("results.noneClose");
   const { length } = visible(state);
   if (!length) return tr.t("results.none");
   const isNear = search.answer?.nothing_close === true;

@@ -15,7 +15,7 @@ export class ViewerView {
   #base;
   #actions;
   #dialog = byId("viewer", HTMLDialogElement);
-  #title = el("h2", { id: "viewer-title", dir: "auto" });
+  #title = el("h2", { id: "viewer-title", dir: "auto", "aria-live": "polite" });
   #place = el("span", { class: "fine", "aria-live": "polite" });
   #previous = el("button", { class: "icon-button", type: "button" }, icon("left"));
   #next = el("button", { class: "icon-button", type: "button" }, icon("right"));
