@@ -108,7 +108,7 @@ export class Searcher {
    */
   async open(link, files) {
     this.#leave();
-    const { imageId, url, topK, viewedId: _, ...refinement } = link;
+    const { imageId, url, topK, viewedId: _, library: __, collection: ___, ...refinement } = link;
     this.#store.update({ ...refinement, topK, query: null, rows: [], viewed: null, hint: null, search: IDLE_SEARCH });
     if (files.length) return this.withFiles(files, refinement);
     if (url) return this.#begin(queryOfUrl(url), refinement);

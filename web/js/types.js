@@ -50,6 +50,7 @@
  * @property {true} ok
  * @property {number} images
  * @property {string} collection
+ * @property {string[]} [collections]
  * @property {ModelInfo | null} model
  * @property {ModelChoice} [model_choice]
  * @property {{kind: string, params: Record<string, unknown>} | null} [index]
@@ -166,6 +167,50 @@
  * @property {Hint | null} hint something to tell that is about the page, not the service
  * @property {boolean} dragging
  * @property {boolean} hasKey
+ * @property {boolean} isAdmin the admin key is held
+ * @property {string} collection "": the service's own choice
+ * @property {LibraryState} library
+ */
+
+/** @typedef {Omit<StoredImage, "url" | "thumbnail_url"> & {deleted_at: string}} DeletedImage of the trash */
+/** @typedef {"all" | "new" | "random" | "trash"} Which pictures of the library are shown */
+
+/**
+ * A picture that is to be added: a file, or what is at an address.
+ * @typedef {object} Upload
+ * @property {string} name
+ * @property {File | null} file
+ * @property {string} url "" of a file
+ * @property {"waiting" | "sending" | "created" | "duplicate" | "failed" | "stopped"} phase
+ * @property {import("./api.js").ApiError | null} error of the service
+ * @property {Hint | null} hint why it was not even sent
+ * @property {StoredImage | null} image as it is in the library now
+ */
+
+/** @typedef {"queued" | "running" | "done" | "failed" | "cancelled"} JobState */
+/** @typedef {{id: string, kind: string, state: JobState, total: number, done: number, failed: number, rate: number,
+ *   eta_s: number | null, error: string | null}} Job */
+/** @typedef {{number: number, item: string, reason: string}} JobFailure */
+
+/**
+ * @typedef {object} LibraryState
+ * @property {Which | null} which null: the page is at the search
+ * @property {"idle" | "loading" | "more" | "done" | "error"} phase
+ * @property {StoredImage[]} images
+ * @property {DeletedImage[]} deleted
+ * @property {string | null} next the cursor of the next page
+ * @property {import("./api.js").ApiError | null} error
+ * @property {Upload[]} uploads
+ * @property {boolean} uploading
+ * @property {StoredImage | null} edited
+ * @property {import("./api.js").ApiError | null} editError
+ * @property {boolean} indexing the index and its job are shown
+ * @property {Job | null} job
+ * @property {import("./api.js").ApiError | null} jobError
+ * @property {JobFailure[] | null} failures of the job, where they were asked for
+ * @property {{role: import("./api.js").Role, refused: boolean} | null} asks the key that is wanted
+ * @property {{key: import("./i18n.js").MessageKey, name: string, undo: boolean, error: import("./api.js").ApiError | null} | null} done
+ *   what was just done to one picture, or why not
  */
 
 /** @typedef {OwnState & Refinement} State */
