@@ -32,6 +32,7 @@ from datetime import datetime
 from typing import Any, Final, Literal, TypeAlias
 
 from image_search.errors import InvalidParameter
+from image_search.names import is_sha256
 from image_search.types import ImageRecord, JsonScalar
 
 MAX_DEPTH = 8
@@ -74,7 +75,6 @@ _OPERATORS: Final[Mapping[Kind, tuple[Operator, ...]]] = {
 _LISTS = frozenset({"in", "any", "all", "none"})
 _ORDERS = frozenset({"gt", "gte", "lt", "lte"})
 _FIELD_PREFIX = "fields."
-_IMAGE_ID = re.compile(r"[0-9a-f]{64}")
 _TIME = re.compile(
     r"\d{4}-\d\d-\d\d[Tt](?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,9})?([Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)", re.ASCII
 )
@@ -291,7 +291,7 @@ class _Parser:
         if kind == "time":
             return _seconds(value, path)
         if kind == "id":
-            if not isinstance(value, str) or _IMAGE_ID.fullmatch(value) is None:
+            if not isinstance(value, str) or not is_sha256(value):
                 raise _refusal(path, f"{_say(value)}; 64 lowercase hex digits are expected")
             self._bytes += len(value)
             return value

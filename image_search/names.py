@@ -1,14 +1,26 @@
-"""Names that people give: collections and projections; the one place that knows how they are spelt. Pure."""
+"""Names that people give, ids and times as text: the one place that knows how they are spelt. Pure."""
 
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
 from image_search.errors import InvalidParameter
 
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _COLLECTION = re.compile(r"[A-Za-z](?:[A-Za-z0-9]|_(?!_)){0,62}")
 _PROJECTION = re.compile(r"(pca|random):([1-9][0-9]{0,4})")
+
+
+def is_sha256(text: str) -> bool:
+    """Whether it is 64 lowercase hex digits, as an image_id is."""
+    return _SHA256.fullmatch(text) is not None
+
+
+def rfc3339(seconds: float) -> str:
+    """A Unix time as RFC 3339, in whole seconds of UTC."""
+    return datetime.fromtimestamp(int(seconds), UTC).isoformat().replace("+00:00", "Z")
 
 
 class WantedProjection(NamedTuple):

@@ -28,6 +28,7 @@ from image_search.cli.tables import name_of, plain, print_failures, print_table,
 from image_search.errors import InvalidParameter, UnsupportedFormat
 from image_search.fingerprint import content_hash
 from image_search.interfaces import Keeping
+from image_search.names import is_sha256
 from image_search.services.answer import CheckOutcome, describe_record
 from image_search.services.progress import Progress, no_progress
 from image_search.services.scanning import Candidate, Source
@@ -46,7 +47,6 @@ _STATES = {
     "near_duplicate": "near-duplicate",
     "no": "new",
 }
-_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 Held: TypeAlias = Literal["identical", "near_duplicate", "no"]
 
 
@@ -222,7 +222,7 @@ def _hashes(given: Sequence[str]) -> Iterator[_Checked]:
             # A line begins with a backslash where sha256sum wrote an odd name in its own way.
             whole = line.strip()
             digest, _, name = whole.removeprefix("\\").partition(" ")
-            if _SHA256.fullmatch(digest) is None:
+            if not is_sha256(digest.lower()):
                 raise InvalidParameter("HASH", f"{digest[:80]!r}; 64 hex digits are expected")
             # sha256sum has one space or asterisk before the name.
             name = name[1:] if name[:1] in (" ", "*") else name

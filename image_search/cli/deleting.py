@@ -20,8 +20,9 @@ from image_search.cli.context import (
 )
 from image_search.cli.ids import any_ids, deleted_ids, stored_ids
 from image_search.cli.options import page_options
-from image_search.cli.tables import brief, moment, name_of, print_failures, print_table, short_id
+from image_search.cli.tables import brief, name_of, print_failures, print_table, short_id
 from image_search.errors import Conflict, ImageNotFound, InvalidParameter
+from image_search.names import rfc3339
 from image_search.services.answer import describe_record
 from image_search.services.trash import DeletedImage
 
@@ -121,14 +122,14 @@ def trash_list(context: CliContext, limit: int, after: str | None, collection: s
 
     def describe(entry: DeletedImage) -> dict[str, Any]:
         data = {"id": entry.record.image_id, **describe_record(entry.record)}
-        return {**data, "deleted_at": moment(entry.deleted_at_s), "kept_until": _kept_until(entry, days)}
+        return {**data, "deleted_at": rfc3339(entry.deleted_at_s), "kept_until": _kept_until(entry, days)}
 
     def text() -> None:
         if page.entries:
             rows = (
                 (
                     short_id(e.record.image_id),
-                    moment(e.deleted_at_s)[:10],
+                    rfc3339(e.deleted_at_s)[:10],
                     _kept_until(e, days)[:10],
                     name_of(e.record),
                     brief(e.record.title),
@@ -181,7 +182,7 @@ def trash_empty(context: CliContext, days: float, yes: bool, as_json: bool) -> N
 
 
 def _kept_until(entry: DeletedImage, days: int) -> str:
-    return moment(entry.deleted_at_s + days * DAY_S)
+    return rfc3339(entry.deleted_at_s + days * DAY_S)
 
 
 COMMANDS = (delete, restore, trash)

@@ -9,7 +9,8 @@ import click
 
 from image_search.cli.context import CliContext, emit, json_option, pass_context
 from image_search.cli.options import page_options
-from image_search.cli.tables import brief, moment, plain, print_table, print_values
+from image_search.cli.tables import brief, plain, print_table, print_values
+from image_search.names import rfc3339
 from image_search.types import Job
 
 
@@ -37,7 +38,7 @@ def jobs_list(context: CliContext, limit: int, after: str | None, as_json: bool)
         if not found:
             click.echo("No jobs.")
             return
-        rows = ((j.job_id, j.kind, j.state, _how_far(j), moment(j.created_at_s), brief(j.error)) for j in found)
+        rows = ((j.job_id, j.kind, j.state, _how_far(j), rfc3339(j.created_at_s), brief(j.error)) for j in found)
         print_table(("id", "kind", "state", "done", "created", "error"), rows)
         if following:
             click.echo(f"There may be more: --after {following}")
@@ -153,9 +154,9 @@ def _describe(job: Job) -> dict[str, Any]:
         "eta_s": None if job.eta_s is None else round(job.eta_s, 1),
         "cancel_wanted": job.cancel_wanted,
         "error": job.error or None,
-        "created_at": moment(job.created_at_s),
-        "started_at": None if job.started_at_s is None else moment(job.started_at_s),
-        "finished_at": None if job.finished_at_s is None else moment(job.finished_at_s),
+        "created_at": rfc3339(job.created_at_s),
+        "started_at": None if job.started_at_s is None else rfc3339(job.started_at_s),
+        "finished_at": None if job.finished_at_s is None else rfc3339(job.finished_at_s),
     }
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -12,6 +11,7 @@ from rich.table import Table
 
 from image_search.cli.context import console
 from image_search.cli.ids import SHORT_DIGITS
+from image_search.names import rfc3339
 from image_search.types import Failure, ImageRecord
 
 SHOWN_FAILURES = 20
@@ -37,11 +37,6 @@ def brief(text: str) -> str:
 def short_id(image_id: str) -> str:
     """As much of an id as every command takes for the whole."""
     return image_id[:SHORT_DIGITS]
-
-
-def moment(seconds: float) -> str:
-    """A Unix time as RFC 3339, in whole seconds."""
-    return datetime.fromtimestamp(int(seconds), UTC).isoformat().replace("+00:00", "Z")
 
 
 def name_of(record: ImageRecord) -> str:
@@ -75,7 +70,7 @@ def print_records(records: Iterable[ImageRecord]) -> None:
             size_of(r),
             brief(r.title),
             brief(", ".join(r.tags)),
-            moment(r.created_at_s)[:10],
+            rfc3339(r.created_at_s)[:10],
         )
         for r in records
     )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
+from image_search.names import rfc3339
 from image_search.ranking import Found, MatchKind
 from image_search.services.query import QueryVector
 from image_search.types import CollectionSpec, ImageRecord, SearchParams
@@ -102,7 +102,7 @@ def describe_record(record: ImageRecord) -> dict[str, Any]:
         "source_name": record.source_name,
         "sources": list(record.sources),
         "source_url": record.source_url,
-        "created_at": datetime.fromtimestamp(record.created_at_s, UTC).isoformat().replace("+00:00", "Z"),
+        "created_at": rfc3339(record.created_at_s),
     }
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 
 from image_search.errors import ImageNotFound, InvalidParameter
-from image_search.names import check_collection_name
+from image_search.names import check_collection_name, is_sha256
 
-_IMAGE_ID = re.compile(r"[0-9a-f]{64}")
 _KEY = re.compile(
     r"(?:originals|thumbnails|vectors/[a-z0-9-]{1,80}|trash/[A-Za-z](?:[A-Za-z0-9]|_(?!_)){0,62})"
     r"/[0-9a-f]{2}/[0-9a-f]{64}"
@@ -21,7 +20,7 @@ TRASH = "trash/"
 
 def is_image_id(text: str) -> bool:
     """Whether it is 64 lowercase hex digits."""
-    return _IMAGE_ID.fullmatch(text) is not None
+    return is_sha256(text)
 
 
 def check_image_id(image_id: str) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 
 from image_search.errors import InvalidParameter, ModelMismatch
 from image_search.interfaces import FloatArray
+from image_search.names import is_sha256
 from image_search.types import ImageRecord, JsonScalar, SearchParams
 
 MAX_WINDOW = 16_384
@@ -22,7 +23,6 @@ MAX_FIELDS_BYTES = 65_536
 """Milvus keeps no larger value in a JSON column."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
-_IMAGE_ID = re.compile(r"[0-9a-f]{64}")
 _INT64 = range(-(2**63), 2**63)
 
 
@@ -42,7 +42,7 @@ def check_name(field: str, name: str) -> None:
 def check_ids(image_ids: Iterable[str]) -> None:
     """Raise InvalidParameter unless each is 64 lowercase hex digits."""
     for image_id in image_ids:
-        if not isinstance(image_id, str) or _IMAGE_ID.fullmatch(image_id) is None:
+        if not isinstance(image_id, str) or not is_sha256(image_id):
             raise InvalidParameter("image_id", f"{str(image_id)[:80]!r}; 64 lowercase hex digits are expected")
 
 
