@@ -124,6 +124,11 @@ class HttpServerSettings:
     )
     public_url: str = _setting("", "Address the service is known by, for the URLs in answers; empty = the request's.")
     trusted_proxies: int = _setting(0, "Number of proxies in front whose X-Forwarded-* headers are believed.")
+    keep_queries: bool = _setting(
+        False,
+        "Keep the pictures that are searched with, as queries/DAY/... in the image store: never listed, found or "
+        "removed by the service.",
+    )
     max_image_bytes: int = _setting(20_000_000, "Largest picture in a request.")
     max_request_bytes: int = _setting(64_000_000, "Largest request body.")
 

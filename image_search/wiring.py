@@ -24,6 +24,7 @@ from image_search.services.indexing import IndexingService
 from image_search.services.ingest import IngestService
 from image_search.services.ingest_run import IngestTuning
 from image_search.services.jobs import DAY_S, JobHandler, JobRunner, JobStore
+from image_search.services.kept_queries import KeptQueries
 from image_search.services.library import LibraryService
 from image_search.services.preparing import Preparer
 from image_search.services.quantising import QuantisingService
@@ -96,6 +97,11 @@ class Services:
     def search(self) -> SearchService:
         """Queries."""
         return SearchService(self.collections, self.images, self.preparer, self.fetcher)
+
+    @cached_property
+    def kept_queries(self) -> KeptQueries | None:
+        """Where the pictures of HTTP searches are kept; None where they are not."""
+        return KeptQueries(self.images) if self.settings.http_server.keep_queries else None
 
     @cached_property
     def fetcher(self) -> PictureFetcher:

@@ -17,6 +17,8 @@ from flask.testing import FlaskClient
 import image_search.api.tokens as tokens
 from image_search.api.app import create_app
 from image_search.config import load_settings
+from image_search.errors import ImageStoreError
+from image_search.fingerprint import content_hash
 from image_search.wiring import Services
 from tests.api.conftest import MakeClient
 from tests.api.helpers import ADMIN, ADMIN_KEY, NEW, RED, USER_KEY, assert_problem, encoded, hits, part
@@ -376,3 +378,50 @@ def test_a_batch_counts_by_its_queries(make_client: MakeClient) -> None:
     headers = {"X-API-Key": USER_KEY}
     assert [client.post("/search/batch", json=two, headers=headers).status_code for _ in range(2)] == [200, 200]
     assert_problem(client.post("/search/batch", json=two, headers=headers), 429, "too_many_requests")
+
+
+# What is kept of them
+
+
+def kept_queries(services: Services) -> list[str]:
+    return list(services.images.iter_keys("queries/"))
+
+
+def test_no_picture_of_a_query_is_kept(client: FlaskClient, stocked: Services) -> None:
+    search(client, image=encoded(RED))
+    assert kept_queries(stocked) == []
+
+
+class TestKept:
+    """The owner wants the pictures of queries kept."""
+
+    @pytest.fixture
+    def changes(self) -> dict[str, str]:
+        return {"security.admin_key": ADMIN_KEY, "http_server.keep_queries": "true"}
+
+    def test_pictures_of_searches_are_kept_and_are_no_part_of_the_library(
+        self, client: FlaskClient, stocked: Services
+    ) -> None:
+        search(client, text="red")
+        client.post("/search", data=b"no picture", content_type="image/jpeg")
+        assert kept_queries(stocked) == []
+        stored = search(client, image=encoded(NEW))["results"][0]["id"]
+        search(client, image=encoded(NEW), crop={"right": 0.9})
+        search(client, image_id=stored)
+        client.post("/search/batch", json={"queries": [{"image": encoded(RED)}]})
+        keys = kept_queries(stocked)
+        assert sorted(key.split("/")[-1] for key in keys) == sorted(content_hash(data) for data in (RED, NEW))
+        assert {stocked.images.get(key) for key in keys} == {RED, NEW}
+        assert stocked.store.count("default") == 15
+        assert client.get(f"/images/{content_hash(NEW)}").status_code == 404
+        assert client.get(f"/images/{content_hash(NEW)}/file").status_code == 404
+
+    def test_a_search_does_not_fail_for_it(
+        self, client: FlaskClient, stocked: Services, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def full(*_: object) -> None:
+            raise ImageStoreError("the disk of the image store is full")
+
+        monkeypatch.setattr(stocked.images, "put", full)
+        assert search(client, image=encoded(RED))["results"]
+        assert "was not kept: the disk of the image store is full" in caplog.text

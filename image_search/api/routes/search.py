@@ -85,6 +85,7 @@ def _search(body: SearchRequest, collection: str, fetch_within_s: float | None =
             negative_ids=tuple(body.negative_ids or ()),
             crop=Crop(body.crop.left, body.crop.top, body.crop.right, body.crop.bottom) if body.crop else None,
             where=body.filter,
+            on_picture=kept.keep if (kept := services().kept_queries) else None,
             collapse=body.collapse or "none",
         ),
         Tuning(
