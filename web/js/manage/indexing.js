@@ -45,6 +45,7 @@ export class IndexView {
     const form = el("form", { class: "index-form" }, [vectors, this.#dimField, this.#start], {
       submit: (event) => {
         event.preventDefault();
+        if (this.#start.getAttribute("aria-disabled") === "true") return;
         actions.start(this.#vectors.value === "pca" ? `pca:${this.#dim.valueAsNumber}` : this.#vectors.value);
       },
     });
