@@ -299,6 +299,6 @@ def _check_together(settings: Settings) -> None:
         raise ConfigError("url_fetch.mode = allowlist needs url_fetch.allow")
     if not fetch.ports or not all(0 < port <= 65_535 for port in fetch.ports):
         raise ConfigError(f"url_fetch.ports = {_to_text(fetch.ports)}: must be numbers from 1 to 65535")
-    for key in ("connect_s", "read_s", "total_s"):
+    for key in ("connect_s", "read_s", "total_s", "batch_s", "at_once"):
         if not getattr(fetch, key):
             raise ConfigError(f"url_fetch.{key} = 0: must be more than 0")

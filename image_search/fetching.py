@@ -25,7 +25,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal, cast
 
-from image_search.errors import FetchError, ImageTooLarge, InvalidParameter, UnsupportedFormat
+from image_search.errors import BackendError, FetchError, ImageTooLarge, InvalidParameter, UnsupportedFormat
 from image_search.urls import FIELD, Allowed, IPAddress, Target, check_characters, is_lan, is_public
 
 Resolver = Callable[[str, int], list[str]]
@@ -66,8 +66,8 @@ class UrlPolicy:
     """For everything: look-up, redirects, headers and body."""
     max_bytes: int = 20_000_000
     max_redirects: int = 3
-    at_once: int = 8
-    """Fetches at one time; a further one waits, within its own `total_s`."""
+    at_once: int = 4
+    """Fetches at one time; a further one is refused: to wait would hold one more of the server's threads."""
 
 
 class UrlFetcher:
@@ -89,17 +89,21 @@ class UrlFetcher:
         self._lookups = ThreadPoolExecutor(_LOOKUPS_AT_ONCE, thread_name_prefix="lookup")
         self._places = threading.BoundedSemaphore(policy.at_once)
 
-    def fetch(self, url: str) -> bytes:
+    def fetch(self, url: str, *, within_s: float | None = None) -> bytes:
         """The body behind `url`, as it was sent; whether it is a picture is for the decoder to say.
 
+        `within_s`: what is left to the caller, where that may be less than `total_s`.
+
         Raises InvalidParameter (fetching is off, or the text is no acceptable address), ImageTooLarge,
-        UnsupportedFormat (a web page), FetchError (everything else, with one text; the cause is for the log).
+        UnsupportedFormat (a web page), BackendError (too many fetches are under way), FetchError (everything else,
+        with one text; the cause is for the log).
         """
         if self._policy.mode == "off":
             raise InvalidParameter(FIELD, "fetching pictures by their address is switched off; send the picture itself")
         target = self._accept(url)
-        deadline = _Deadline(self._policy.total_s)
-        with _translate_errors(), self._place(deadline):
+        total_s = self._policy.total_s
+        deadline = _Deadline(total_s if within_s is None else min(total_s, within_s))
+        with self._place(), _translate_errors():
             for _ in range(self._policy.max_redirects + 1):
                 with self._get(target, deadline) as response:
                     if response.status not in _REDIRECTS:
@@ -109,9 +113,9 @@ class UrlFetcher:
             raise _Refused(f"more than {self._policy.max_redirects} redirects")
 
     @contextlib.contextmanager
-    def _place(self, deadline: _Deadline) -> Iterator[None]:
-        if not self._places.acquire(timeout=deadline.left_s()):
-            raise _Refused("too many fetches at once", retryable=True)
+    def _place(self) -> Iterator[None]:
+        if not self._places.acquire(blocking=False):
+            raise BackendError("too many pictures are being fetched at once", retryable=True)
         try:
             yield
         finally:

@@ -308,9 +308,12 @@ class VectorStore(Protocol):
 class PictureFetcher(Protocol):
     """Pictures by their URL. Safe to call from several threads."""
 
-    def fetch(self, url: str) -> bytes:
-        """The body behind `url`. Raises InvalidParameter (not an acceptable address, or fetching is off),
-        ImageTooLarge, UnsupportedFormat, FetchError with one text for blocked, refused and unreachable."""
+    def fetch(self, url: str, *, within_s: float | None = None) -> bytes:
+        """The body behind `url`; `within_s` may shorten the time that the fetcher takes of itself.
+
+        Raises InvalidParameter (not an acceptable address, or fetching is off), ImageTooLarge, UnsupportedFormat,
+        BackendError (too many are under way), FetchError with one text for blocked, refused and unreachable.
+        """
         ...
 
 

@@ -124,6 +124,11 @@ class HttpServerSettings:
     )
     public_url: str = _setting("", "Address the service is known by, for the URLs in answers; empty = the request's.")
     trusted_proxies: int = _setting(0, "Number of proxies in front whose X-Forwarded-* headers are believed.")
+    keep_queries: bool = _setting(
+        False,
+        "Keep the pictures that are searched with, as queries/DAY/... in the image store: never listed, found or "
+        "removed by the service.",
+    )
     max_image_bytes: int = _setting(20_000_000, "Largest picture in a request.")
     max_request_bytes: int = _setting(64_000_000, "Largest request body.")
 
@@ -140,8 +145,8 @@ class SecuritySettings:
     )
     requests_per_minute: int = _setting(
         0,
-        "Searches, lists and changes that one key, or one address without a key, may ask for; each item of a batch "
-        "counts; 0 = no limit.",
+        "Searches, changes and questions about pictures and jobs that one key, or one address without a key, may ask "
+        "for; each item of a batch counts, the files of pictures do not; 0 = no limit.",
     )
 
 
@@ -161,7 +166,14 @@ class UrlFetchSettings:
     connect_s: float = _setting(3.0, "Longest wait for a connection, in seconds.")
     read_s: float = _setting(5.0, "Longest wait for the next bytes, in seconds.")
     total_s: float = _setting(10.0, "Longest time for one picture, redirects included, in seconds.")
-    at_once: int = _setting(8, "Pictures fetched at once, in each worker; further ones wait within their time.")
+    batch_s: float = _setting(
+        30.0, "Time from the beginning of a batch within which its addresses are fetched, in seconds."
+    )
+    at_once: int = _setting(
+        4,
+        "Pictures fetched at once, in each worker, but by no more than all but 2 of its threads; further ones are "
+        "refused until one of them is done.",
+    )
 
 
 SECTIONS: Mapping[str, type[Any]] = {

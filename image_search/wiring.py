@@ -24,6 +24,7 @@ from image_search.services.indexing import IndexingService
 from image_search.services.ingest import IngestService
 from image_search.services.ingest_run import IngestTuning
 from image_search.services.jobs import DAY_S, JobHandler, JobRunner, JobStore
+from image_search.services.kept_queries import KeptQueries
 from image_search.services.library import LibraryService
 from image_search.services.preparing import Preparer
 from image_search.services.quantising import QuantisingService
@@ -98,6 +99,11 @@ class Services:
         return SearchService(self.collections, self.images, self.preparer, self.fetcher)
 
     @cached_property
+    def kept_queries(self) -> KeptQueries | None:
+        """Where the pictures of HTTP searches are kept; None where they are not."""
+        return KeptQueries(self.images) if self.settings.http_server.keep_queries else None
+
+    @cached_property
     def fetcher(self) -> PictureFetcher:
         """Pictures by their URL."""
         from image_search.fetching import UrlFetcher, UrlPolicy
@@ -112,7 +118,8 @@ class Services:
                 read_s=fetch.read_s,
                 total_s=fetch.total_s,
                 max_bytes=self.settings.http_server.max_image_bytes,
-                at_once=fetch.at_once,
+                # Whatever addresses do, some threads are left for all other requests.
+                at_once=max(1, min(fetch.at_once, self.settings.http_server.threads - 2)),
             )
         )
 

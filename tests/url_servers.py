@@ -20,7 +20,7 @@ from image_search.fetching import NOT_FETCHED, Resolver, UrlFetcher, UrlPolicy
 from tests.support import draw, jpeg
 
 PICTURE = jpeg(draw((220, 30, 30)))
-PATIENT = UrlPolicy(connect_s=60, read_s=60, total_s=120)
+PATIENT = UrlPolicy(connect_s=60, read_s=60, total_s=120, at_once=8)
 """For what should succeed, be the machine ever so busy."""
 HURRIED = UrlPolicy(connect_s=0.3, read_s=0.3, total_s=0.5)
 

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 PAGE_POLICY = (
     "default-src 'self'; img-src 'self' blob: data: http: https:; style-src 'self'; script-src 'self'; "
-    "connect-src 'self' http: https:; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "media-src blob:; connect-src 'self' http: https:; object-src 'none'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
 )
 DISCARDED_REQUESTS = 4
 """So many times the largest request is read of one that is refused; a client that sends still more is cut off."""

@@ -8,6 +8,10 @@ from flask import g, json, request
 
 from image_search.errors import InvalidParameter, UnsupportedFormat
 
+MAX_MARKS = 500_000
+"""Brackets and commas of a JSON text: each may stand for a value that takes some 200 bytes of memory once it is read,
+and the key of an older client is only known then."""
+
 
 def is_picture_body() -> bool:
     """Whether the whole body is one picture."""
@@ -51,6 +55,9 @@ def json_body() -> dict[str, Any]:
 
 def json_object(data: bytes, what: str) -> dict[str, Any]:
     """The JSON object in `data`; `what` names it in errors. Raises InvalidParameter."""
+    # There are no more values than these; base64 has none of them.
+    if sum(data.count(mark) for mark in (b"[", b"{", b",")) > MAX_MARKS:
+        raise InvalidParameter(what, f"has more than the {MAX_MARKS:,} brackets and commas that are accepted")
     try:
         value = json.loads(data, object_pairs_hook=_no_doubles, parse_constant=_no_constants)
     except (ValueError, RecursionError) as error:

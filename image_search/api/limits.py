@@ -13,8 +13,10 @@ from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 from werkzeug.exceptions import TooManyRequests
 
+from image_search.api.access import settings
 from image_search.api.auth import Keys, presented_key
 from image_search.config import Settings
+from image_search.errors import InvalidParameter
 
 
 class Allowance:
@@ -24,6 +26,7 @@ class Allowance:
     """
 
     def __init__(self, per_minute: int) -> None:
+        self.per_minute = per_minute
         self._limit = RateLimitItemPerMinute(per_minute)
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
 
@@ -34,25 +37,44 @@ class Allowance:
             raise TooManyRequests(retry_after=max(1, math.ceil(left_s)))
 
 
-def register_limits(app: Flask, settings: Settings) -> None:
+def register_limits(app: Flask, known: Settings) -> None:
     """Limit requests by `security.requests_per_minute` and `http_server.max_at_once`; 0 = no limit."""
-    if per_minute := settings.security.requests_per_minute:
-        app.extensions["allowance"] = Allowance(per_minute)
+    if per_minute := known.security.requests_per_minute:
+        allowance = app.extensions["allowance"] = Allowance(per_minute)
 
         @app.before_request
         def count() -> None:
             if _cost() != "none":
-                take(1)
+                allowance.take(_caller(), 1)
 
-    if at_once := settings.http_server.max_at_once:
+    if at_once := known.http_server.max_at_once:
         _limit_at_once(app, threading.BoundedSemaphore(at_once))
 
 
-def take(amount: int) -> None:
-    """Count so much more for the caller: each picture of a batch beyond the first. Raises TooManyRequests."""
+def take_batch(field: str, count: int) -> None:
+    """Count each of a batch's items, the first of which the request itself has counted, for the caller.
+
+    Raises TooManyRequests; InvalidParameter where no wait would help.
+    """
     allowance: Allowance | None = current_app.extensions.get("allowance")
-    if allowance is not None and amount > 0:
-        allowance.take(_caller(), amount)
+    if allowance is None:
+        return
+    if count > allowance.per_minute:
+        limit = f"{allowance.per_minute:,} requests a minute that are allowed"
+        raise InvalidParameter(field, f"has {count:,} of them, more than the {limit}")
+    if count > 1:
+        allowance.take(_caller(), count - 1)
+
+
+class BatchTime:
+    """The time, from now on, within which the addresses of one batch are fetched: slow ones hold its thread."""
+
+    def __init__(self) -> None:
+        self._ends_s = time.monotonic() + settings().url_fetch.batch_s
+
+    def left_s(self) -> float:
+        """Seconds, 0 where it is over."""
+        return max(0.0, self._ends_s - time.monotonic())
 
 
 def _limit_at_once(app: Flask, places: threading.BoundedSemaphore) -> None:

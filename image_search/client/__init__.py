@@ -10,7 +10,7 @@ with Client("http://127.0.0.1:5000", key=Path("admin.key").read_text()) as clien
     for hit in found.results:
         print(hit.rank, round(hit.score, 3), hit.match, hit.title, hit.url)
 
-    more = client.search(query_id=found.query.id, offset=5)       # the picture is not sent again
+    again = client.search(query_id=found.query.id, text="cat")    # the same picture, not sent again
     for image in client.images(filter={"tags": {"any": ["cat"]}}):
         client.update(image.id, fields={"checked": True})
 

@@ -247,6 +247,8 @@ class Limits(Answer):
     """Searches of one `search_batch`."""
     max_items: int
     """Pictures of one `insert_batch`."""
+    requests_per_minute: int
+    """For each key or address, each item of a batch counted; 0 = no limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

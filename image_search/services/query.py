@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -62,6 +62,8 @@ class Query:
 
     image: bytes | None = None
     image_url: str | None = None
+    fetch_within_s: float | None = None
+    """Time that is left to fetch it in; None = as long as one may take."""
     image_id: str | None = None
     """A stored picture."""
     known: QueryVector | None = None
@@ -74,6 +76,8 @@ class Query:
     """Stored pictures that hits should be unlike; they are not among the hits."""
     crop: Crop | None = None
     where: Filter | None = None
+    on_picture: Callable[[bytes], None] | None = None
+    """Gets the bytes of image or image_url when they have proven to be a picture."""
     collapse: Collapse = "none"
 
 
@@ -143,9 +147,11 @@ class QueryReader:
         data = query.image
         if query.image_url is not None:
             with _timed(timing, "fetch"):
-                data = self._fetcher.fetch(query.image_url)
+                data = self._fetcher.fetch(query.image_url, within_s=query.fetch_within_s)
         if data is not None:
             picture, size_px = self.picture(opened, data, query.crop, timing)
+            if query.on_picture is not None:
+                query.on_picture(data)
         elif query.image_id is not None:
             picture, size_px = self._stored(opened, query.image_id)
         elif picture is not None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 
 from image_search.errors import ImageNotFound, InvalidParameter
 from image_search.names import check_collection_name, is_sha256
 
 _KEY = re.compile(
-    r"(?:originals|thumbnails|vectors/[a-z0-9-]{1,80}|trash/[A-Za-z](?:[A-Za-z0-9]|_(?!_)){0,62})"
+    r"(?:originals|thumbnails|vectors/[a-z0-9-]{1,80}|trash/[A-Za-z](?:[A-Za-z0-9]|_(?!_)){0,62}"
+    r"|queries/[0-9]{4}-[0-9]{2}-[0-9]{2})"
     r"/[0-9a-f]{2}/[0-9a-f]{64}"
 )
 
@@ -16,6 +18,7 @@ ORIGINALS = "originals/"
 THUMBNAILS = "thumbnails/"
 VECTORS = "vectors/"
 TRASH = "trash/"
+QUERIES = "queries/"
 
 
 def is_image_id(text: str) -> bool:
@@ -60,6 +63,11 @@ def vector_key(image_id: str, model_id: str) -> str:
 def trash_key(collection: str, image_id: str) -> str:
     """Key of what is kept of the row of a picture that was deleted from a collection."""
     return f"{TRASH}{check_collection_name(collection)}/{_fan_out(image_id)}"
+
+
+def query_key(day: date, image_id: str) -> str:
+    """Key of a picture that was searched with on that day; it is no picture of the library."""
+    return f"{QUERIES}{day.isoformat()}/{_fan_out(image_id)}"
 
 
 def in_trash(key: str) -> tuple[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import tracemalloc
 from collections.abc import Iterator
 from typing import Any
 
@@ -170,6 +171,24 @@ def test_thousands_of_everything(client: FlaskClient) -> None:
         assert len(json.dumps(problem)) < 30_000
 
 
+@pytest.mark.parametrize("piece", [b"[]", b"{}", b"0", b'""', b'{"":0}'])
+def test_millions_of_nothing_are_not_unpacked(client: FlaskClient, piece: bytes) -> None:
+    body = b'{"a":[' + piece + (b"," + piece) * (8_388_608 // (len(piece) + 1)) + b"]}"
+    for path, headers, status in (("/insert", {}, 401), ("/insert", ADMIN, 422), ("/search", {}, 422)):
+        tracemalloc.start()
+        try:
+            response = client.post(path, data=body, content_type="application/json", headers=headers)
+            _, peak_bytes = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert peak_bytes < 3 * len(body), (path, peak_bytes)
+        if status == 422:
+            found = assert_problem(response, 422, "invalid_parameter", field="the body")
+            assert found["errors"][0]["reason"] == "has more than the 500,000 brackets and commas that are accepted"
+        else:
+            assert_problem(response, 401, "invalid_key")
+
+
 HOSTILE_IDS = [
     "../../etc/passwd",
     "..\\..\\x",
@@ -197,6 +216,13 @@ def test_ids_that_are_none(client: FlaskClient, bad: str) -> None:
         if (field, bad) == ("collection", "A" * 64):
             continue  # Too long by one, and said so by the same rule: tested where collections are.
         assert_problem(client.post(path, json=body, headers=ADMIN), 422, "invalid_parameter", field=field)
+
+
+@pytest.mark.usefixtures("nothing_happens")
+def test_no_id_in_a_list_is_no_id(client: FlaskClient) -> None:
+    body = {"image": encoded(RED), "negative_ids": [SOME_ID, ""]}
+    found = assert_problem(client.post("/search", json=body), 422, "invalid_parameter", field="negative_ids")
+    assert found["errors"][0]["reason"] == "item 2 must be 64 lowercase hex digits"
 
 
 BREAKING_OUT = [

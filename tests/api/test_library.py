@@ -254,6 +254,7 @@ def test_check_by_a_picture(client: FlaskClient, image_id: str) -> None:
         ({"sha256": ["A" * 64]}, "sha256"),
         ({"sha256": ["../../etc/passwd"]}, "sha256"),
         ({"sha256": [5]}, "sha256"),
+        ({"sha256": ["0" * 64, ""]}, "sha256"),
         ({"sha256": ["0" * 64] * 1001}, "sha256"),
         ({"sha256": ["0" * 64], "image": encoded(RED)}, "sha256"),
         ({"image_url": "http://127.0.0.1/x", "image": encoded(RED)}, "image_url"),

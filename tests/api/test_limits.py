@@ -52,6 +52,31 @@ def test_the_allowance_is_one_for_all_endpoints(settings: Settings, stocked: Ser
         assert_problem(response, 429, "too_many_requests")
 
 
+def batches(client: FlaskClient, count: int) -> list[tuple[str, TestResponse]]:
+    """Both kinds of batches, of so many items each."""
+    return [
+        ("queries", client.post("/search/batch", json={"queries": [{"text": "red"}] * count}, headers=ADMIN)),
+        ("items", client.post("/insert/batch", json={"items": [{}] * count}, headers=ADMIN)),
+    ]
+
+
+def test_a_batch_that_can_never_have_its_allowance_is_told_so(settings: Settings, stocked: Services) -> None:
+    limited = replace(settings, security=replace(settings.security, requests_per_minute=10))
+    for field, response in batches(create_app(limited, stocked).test_client(), 20):
+        body = assert_problem(response, 422, "invalid_parameter", field=field)
+        assert body["errors"][0]["reason"] == "has 20 of them, more than the 10 requests a minute that are allowed"
+    searched, inserted = batches(create_app(limited, stocked).test_client(), 10)
+    assert searched[1].status_code == 200
+    assert_problem(inserted[1], 429, "too_many_requests")
+
+
+def test_the_allowance_is_announced(settings: Settings, stocked: Services) -> None:
+    limited = replace(settings, security=replace(settings.security, requests_per_minute=10))
+    for known, limit in ((settings, 0), (limited, 10)):
+        limits = create_app(known, stocked).test_client().get("/status").get_json()["limits"]
+        assert limits["requests_per_minute"] == limit
+
+
 def test_only_so_many_at_once(settings: Settings, stocked: Services, monkeypatch: pytest.MonkeyPatch) -> None:
     limited = replace(settings, http_server=replace(settings.http_server, max_at_once=1))
     app = create_app(limited, stocked)
@@ -73,3 +98,17 @@ def test_only_so_many_at_once(settings: Settings, stocked: Services, monkeypatch
     first.join()
     assert answers == [200]
     assert search(app.test_client()).status_code == 200
+
+
+def test_looking_at_a_picture_or_a_job_is_counted(settings: Settings, stocked: Services) -> None:
+    limited = replace(settings, security=replace(settings.security, requests_per_minute=1))
+    for method, path in (
+        ("GET", f"/images/{'0' * 64}"),
+        ("GET", "/jobs"),
+        ("GET", "/jobs/none"),
+        ("GET", "/jobs/none/failures"),
+        ("POST", "/jobs/none/cancel"),
+    ):
+        client = create_app(limited, stocked).test_client()
+        assert client.open(path, method=method, headers=ADMIN).status_code in (200, 404)
+        assert_problem(client.open(path, method=method, headers=ADMIN), 429, "too_many_requests")

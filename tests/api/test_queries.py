@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import base64
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
 import image_search.api.tokens as tokens
 from image_search.api.app import create_app
 from image_search.config import load_settings
+from image_search.errors import ImageStoreError
+from image_search.fingerprint import content_hash
 from image_search.wiring import Services
 from tests.api.conftest import MakeClient
 from tests.api.helpers import ADMIN, ADMIN_KEY, NEW, RED, USER_KEY, assert_problem, encoded, hits, part
@@ -236,6 +242,76 @@ class TestAddresses:
         assert_problem(response, 422, "invalid_parameter", field="image_url")
 
 
+@dataclass
+class Slow:
+    """A server that answers nobody before it may."""
+
+    answered: threading.Event
+    server: Server
+
+    def url(self, path: object) -> str:
+        return f"http://127.0.0.1:{self.server.port}/{path}"
+
+
+@pytest.fixture
+def slow() -> Iterator[Slow]:
+    answered = threading.Event()
+
+    def script(peer: Any) -> None:
+        answered.wait(60)
+        peer.sock.sendall(answer(RED, "Content-Type: image/jpeg"))
+
+    with servers() as serve:
+        yield Slow(answered, serve(script))
+        answered.set()
+
+
+class TestSlowAddresses:
+    """Addresses that do not answer, of a service with 4 threads and half a second for the addresses of a batch."""
+
+    @pytest.fixture
+    def changes(self, slow: Slow) -> dict[str, str]:
+        return {
+            "security.admin_key": ADMIN_KEY,
+            "url_fetch.mode": "allowlist",
+            "url_fetch.allow": f"127.0.0.1:{slow.server.port}",
+            "url_fetch.read_s": "60",
+            "url_fetch.total_s": "60",
+            "url_fetch.batch_s": "0.5",
+            "url_fetch.at_once": "8",
+            "http_server.threads": "4",
+        }
+
+    def test_those_of_a_batch_share_their_time(self, client: FlaskClient, slow: Slow) -> None:
+        addresses = [{"image_url": slow.url(number)} for number in range(5)]
+        for path, body, statuses in (
+            ("/search/batch", {"queries": [*addresses, {"text": "red"}]}, [502, 502, 502, 502, 502, None]),
+            ("/insert/batch", {"items": [*addresses, {"image": encoded(NEW)}]}, [502, 502, 502, 502, 502, None]),
+        ):
+            started = time.monotonic()
+            response = client.post(path, json=body, headers=ADMIN)
+            assert time.monotonic() - started < 20
+            results = response.get_json()["results"]
+            assert [result.get("status") if not result["ok"] else None for result in results] == statuses
+            assert {result["code"] for result in results[:5]} == {"url_fetch_failed"}
+
+    def test_two_threads_are_left_for_everything_else(self, app: Flask, slow: Slow) -> None:
+        def fetch(number: int) -> int:
+            return app.test_client().post("/search", json={"image_url": slow.url(number)}).status_code
+
+        with ThreadPoolExecutor(2) as pool:
+            waiting = [pool.submit(fetch, number) for number in (1, 2)]
+            while len(slow.server.requests) < 2:
+                time.sleep(0.01)
+            for path in ("/search", "/insert", "/images/check"):
+                refused = app.test_client().post(path, json={"image_url": slow.url("third")}, headers=ADMIN)
+                assert_problem(refused, 503, "backend_unavailable")
+            slow.answered.set()
+            assert [one.result(60) for one in waiting] == [200, 200]
+        assert fetch(3) == 200
+        assert len(slow.server.requests) == 3
+
+
 class TestWithoutAddresses:
     """The owner has switched fetching off."""
 
@@ -302,3 +378,50 @@ def test_a_batch_counts_by_its_queries(make_client: MakeClient) -> None:
     headers = {"X-API-Key": USER_KEY}
     assert [client.post("/search/batch", json=two, headers=headers).status_code for _ in range(2)] == [200, 200]
     assert_problem(client.post("/search/batch", json=two, headers=headers), 429, "too_many_requests")
+
+
+# What is kept of them
+
+
+def kept_queries(services: Services) -> list[str]:
+    return list(services.images.iter_keys("queries/"))
+
+
+def test_no_picture_of_a_query_is_kept(client: FlaskClient, stocked: Services) -> None:
+    search(client, image=encoded(RED))
+    assert kept_queries(stocked) == []
+
+
+class TestKept:
+    """The owner wants the pictures of queries kept."""
+
+    @pytest.fixture
+    def changes(self) -> dict[str, str]:
+        return {"security.admin_key": ADMIN_KEY, "http_server.keep_queries": "true"}
+
+    def test_pictures_of_searches_are_kept_and_are_no_part_of_the_library(
+        self, client: FlaskClient, stocked: Services
+    ) -> None:
+        search(client, text="red")
+        client.post("/search", data=b"no picture", content_type="image/jpeg")
+        assert kept_queries(stocked) == []
+        stored = search(client, image=encoded(NEW))["results"][0]["id"]
+        search(client, image=encoded(NEW), crop={"right": 0.9})
+        search(client, image_id=stored)
+        client.post("/search/batch", json={"queries": [{"image": encoded(RED)}]})
+        keys = kept_queries(stocked)
+        assert sorted(key.split("/")[-1] for key in keys) == sorted(content_hash(data) for data in (RED, NEW))
+        assert {stocked.images.get(key) for key in keys} == {RED, NEW}
+        assert stocked.store.count("default") == 15
+        assert client.get(f"/images/{content_hash(NEW)}").status_code == 404
+        assert client.get(f"/images/{content_hash(NEW)}/file").status_code == 404
+
+    def test_a_search_does_not_fail_for_it(
+        self, client: FlaskClient, stocked: Services, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def full(*_: object) -> None:
+            raise ImageStoreError("the disk of the image store is full")
+
+        monkeypatch.setattr(stocked.images, "put", full)
+        assert search(client, image=encoded(RED))["results"]
+        assert "was not kept: the disk of the image store is full" in caplog.text

@@ -31,6 +31,7 @@ def test_status_tells_the_library_and_the_limits(client: FlaskClient) -> None:
         "max_top_k": 1000,
         "max_queries": 32,
         "max_items": 100,
+        "requests_per_minute": 0,
     }
     assert body["features"] == {"text": True, "url_fetch": True, "keys": {"user": False, "admin": True}}
     assert set(body["formats"]) == {"JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"}

@@ -26,6 +26,10 @@ CHROMIUM_FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # For the live search: two cameras that show a moving test picture, and a name of this machine that browsers do not
+    # trust as they trust localhost.
+    "--use-fake-device-for-media-stream=device-count=2",
+    "--host-resolver-rules=MAP elsewhere.test 127.0.0.1",
 ]
 
 # The browser tells of a refused script, style or connection as an event; the console is where the tests look.
@@ -92,15 +96,29 @@ def sample_image(sample_folder: Path) -> Path:
     return min(sample_folder.rglob("*.jpg"))
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
+def _executable() -> str:
     executable = shutil.which("chromium") or shutil.which("chromium-browser")
     if executable is None:
         pytest.skip("Chromium is missing: `apt-get install chromium` (Debian, Ubuntu) provides it")
+    return executable
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    executable = _executable()
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, headless=True, args=CHROMIUM_FLAGS)
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def sharing_browser(browser: Browser) -> Iterator[Browser]:
+    """One more, which lends cameras and shares its screen, a drawn one, without asking."""
+    flags = [*CHROMIUM_FLAGS, "--use-fake-ui-for-media-stream"]
+    sharing = browser.browser_type.launch(executable_path=_executable(), headless=True, args=flags)
+    yield sharing
+    sharing.close()
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +16,7 @@ from image_search.storage.keys import (
     is_key,
     model_slug,
     original_key,
+    query_key,
     thumbnail_key,
     trash_key,
     vector_key,
@@ -27,6 +30,7 @@ def test_keys_are_fanned_out() -> None:
     assert thumbnail_key(ID) == f"thumbnails/01/{ID}"
     assert vector_key(ID, "mobilenet_v2@c326eb280967") == f"vectors/mobilenet-v2-c326eb280967/01/{ID}"
     assert trash_key("cats_2", ID) == f"trash/cats_2/01/{ID}"
+    assert query_key(date(2026, 1, 31), ID) == f"queries/2026-01-31/01/{ID}"
 
 
 def test_a_key_of_the_trash_says_where_it_was_deleted() -> None:
@@ -40,7 +44,14 @@ def test_what_is_no_collection_has_no_trash(collection: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "make", [original_key, thumbnail_key, lambda image_id: vector_key(image_id, "m@1"), lambda i: trash_key("c", i)]
+    "make",
+    [
+        original_key,
+        thumbnail_key,
+        lambda i: vector_key(i, "m@1"),
+        lambda i: trash_key("c", i),
+        lambda i: query_key(date.today(), i),
+    ],
 )
 def test_every_key_that_is_made_passes(make: object) -> None:
     key = make(ID)  # type: ignore[operator]
@@ -106,6 +117,9 @@ def test_hostile_ids_are_no_picture(image_id: str) -> None:
         f"trash/{'a' * 64}/01/{ID}",
         f"trash/ä/01/{ID}",
         f"trash/a/01/{ID}.json",
+        f"queries/01/{ID}",
+        f"queries/../01/{ID}",
+        f"queries/2026-1-31/01/{ID}",
         "https://example.org/x",
         "jobs.sqlite",
     ],

@@ -212,7 +212,7 @@ class _Fetcher:
     pages: dict[str, bytes]
     asked: list[str] = field(default_factory=list)
 
-    def fetch(self, url: str) -> bytes:
+    def fetch(self, url: str, *, within_s: float | None = None) -> bytes:
         self.asked.append(url)
         if url not in self.pages:
             raise FetchError("the address cannot be fetched")

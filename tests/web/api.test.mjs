@@ -42,6 +42,18 @@ test("a file travels as multipart: the picture, and params as one JSON part", as
   assert.equal(asked[0].headers.get("Content-Type"), null);
 });
 
+test("a raw file travels as it is, with scalars in the address; what does not fit there makes it a form", async () => {
+  const asked = stubFetch(() => json({ ok: true, results: [] }));
+  const file = new Blob(["bytes"], { type: "image/jpeg" });
+  await open().search({ ...PARAMS, text: "a&b" }, { file, raw: true });
+  assert.equal(asked[0].url, "/search?top_k=20&offset=0&text=a%26b");
+  assert.equal(asked[0].headers.get("Content-Type"), "image/jpeg");
+  assert.equal(asked[0].body, file);
+  await open().search({ ...PARAMS, filter: { width: { gte: 5 } } }, { file, raw: true });
+  assert.equal(asked[1].url, "/search");
+  assert.ok(asked[1].body instanceof FormData);
+});
+
 test("what needs no bytes travels as JSON", async () => {
   const asked = stubFetch(() => json({ ok: true, results: [] }));
   await open().search({ image_id: "f".repeat(64), top_k: 5, offset: 10 });

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { LOCALES, pickLocale, speak, translator } from "../../web/js/i18n.js";
 import { MESSAGES as en } from "../../web/js/i18n/en.js";
 import { MESSAGES as zh } from "../../web/js/i18n/zh.js";
+import { WORDS } from "../../web/js/live/words.js";
 
 const MESSAGES = { en, zh };
 await Promise.all(LOCALES.map(speak));
@@ -37,14 +38,14 @@ test("the messages that index.html names exist, and its English words are theirs
 
 test("no message is left over", async () => {
   const files = [new URL("index.html", WEB)];
-  for (const folder of ["js/", "js/views/"]) {
+  for (const folder of ["js/", "js/views/", "js/live/"]) {
     for (const name of await readdir(new URL(folder, WEB))) {
-      if (name.endsWith(".js") && name !== "i18n.js") files.push(new URL(folder + name, WEB));
+      if (name.endsWith(".js") && name !== "i18n.js" && name !== "words.js") files.push(new URL(folder + name, WEB));
     }
   }
   const source = (await Promise.all(files.map((file) => readFile(file, "utf8")))).join("\n");
-  const built = [/^error\.\d{3}$/, /^status\.(connecting|warming|away)$/, /^(match|collapse)\.\w+$/];
-  const unused = Object.keys(MESSAGES.en).filter(
+  const built = [/^error\.\d{3}$/, /^status\.(connecting|warming|away)$/, /^(match|collapse)\.\w+$/, /^live\.(denied\.)?(camera|video|screen)$/];
+  const unused = [...Object.keys(MESSAGES.en), ...Object.keys(WORDS.en)].filter(
     (key) => !source.includes(`"${key.replace(/\.(one|other)$/, "")}"`) && !built.some((form) => form.test(key)),
   );
   assert.deepEqual(unused, []);

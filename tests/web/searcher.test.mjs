@@ -254,3 +254,18 @@ test("a link opens with all that it asks; what stopped it goes on when the servi
     image_id: result(5).id, text: "red", weights: { image: 0.7, text: 0.3 }, top_k: 50, offset: 0,
   });
 });
+
+test("a live query asks nothing here: it is marked as wanting an answer, and a failure leaves none of the old ones", async () => {
+  const query = { kind: "live", source: "camera", name: "", previewUrl: "", video: {} };
+  searcher.withLive(query, { crop: null, negatives: [] });
+  assert.deepEqual([api.requests.length, store.state.search.phase], [0, "loading"]);
+  store.updateSearch({ phase: "done", results: [result(1)], answer: { page: { has_more: true } } });
+  await searcher.more();
+  searcher.refine({ words: "red" });
+  assert.deepEqual([api.requests.length, store.state.search.phase, store.state.search.results.length], [0, "loading", 1]);
+  store.updateSearch({ phase: "done" });
+  searcher.fail(new ApiError({ status: 503, code: "warming_up" }));
+  assert.deepEqual([store.state.search.phase, awayCalls], ["error", 1]);
+  searcher.resume();
+  assert.equal(store.state.search.phase, "loading");
+});

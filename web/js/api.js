@@ -27,6 +27,10 @@ export class ApiError extends Error {
 }
 
 const OPEN_PATHS = new Set(["/status", "/readyz"]);
+/** Those that are about no collection. */
+const OF_ALL = /^\/(readyz|jobs)/;
+
+/** @typedef {"user" | "admin"} Role whose key a request carries */
 
 /** @param {unknown} error */
 export function isAbort(error) {
@@ -41,23 +45,34 @@ export function isAbort(error) {
 export class Api {
   #base;
   #key;
+  #collection;
 
-  /** @param {{base: string, key: () => string | null}} options `key` is asked anew for each request */
-  constructor({ base, key }) {
+  /**
+   * @param {{base: string, key: (role: Role) => string | null, collection?: () => string}} options asked anew for each
+   *   request; no `collection`: the service's own choice
+   */
+  constructor({ base, key, collection = () => "" }) {
     this.#base = base.replace(/\/+$/, "");
     this.#key = key;
+    this.#collection = collection;
   }
 
   /**
    * @param {Record<string, unknown>} params
-   * @param {{file?: Blob | null, name?: string, signal?: AbortSignal}} [options] `file`: the query picture itself
+   * @param {{file?: Blob | null, name?: string, raw?: boolean, signal?: AbortSignal}} [options] `file`: the query picture
+   *   itself; `raw`: sent as it is, without a form around it, where the parameters fit into the address
    * @returns {Promise<Answer<SearchAnswer>>}
    */
-  search(params, { file, name, signal } = {}) {
+  search(params, { file, name, raw = false, signal } = {}) {
     const json = JSON.stringify(params);
     if (!file) {
       const headers = { "Content-Type": "application/json" };
       return this.#request("/search", { method: "POST", headers, body: json, signal });
+    }
+    if (raw && Object.values(params).every((value) => typeof value !== "object")) {
+      const query = new URLSearchParams(Object.entries(params).map(([field, value]) => [field, String(value)]));
+      const headers = { "Content-Type": file.type };
+      return this.#request(`/search?${query}`, { method: "POST", headers, body: file, signal });
     }
     const form = new FormData();
     form.append("image", file, name || "query");
@@ -117,15 +132,27 @@ export class Api {
   }
 
   /**
+   * What a part of the page that is fetched later asks.
+   * @param {string} path
+   * @param {RequestInit} init
+   * @param {Role} role
+   * @returns {Promise<Answer<unknown>>}
+   */
+  call(path, init, role) {
+    return this.#request(path, init, role);
+  }
+
+  /**
    * @template T
    * @param {string} path
    * @param {RequestInit} init
+   * @param {Role} [role]
    * @returns {Promise<Answer<T>>}
    */
-  async #request(path, init) {
+  async #request(path, init, role = "user") {
     const headers = new Headers(init.headers);
     headers.set("Accept", "application/json");
-    const key = OPEN_PATHS.has(path) ? null : this.#key();
+    const key = OPEN_PATHS.has(path) ? null : this.#key(role);
     try {
       if (key) headers.set("X-API-Key", key);
     } catch {
@@ -133,8 +160,10 @@ export class Api {
       throw new ApiError({ status: 401, code: "invalid_key" });
     }
 
+    const collection = OF_ALL.test(path) ? "" : this.#collection();
+    const asked = collection ? `${path}${path.includes("?") ? "&" : "?"}collection=${encodeURIComponent(collection)}` : path;
     const startedAt = performance.now();
-    const response = await heard(() => fetch(this.#base + path, { ...init, headers, credentials: "omit" }), init.signal);
+    const response = await heard(() => fetch(this.#base + asked, { ...init, headers, credentials: "omit" }), init.signal);
     const body = parsed(await heard(() => response.text(), init.signal));
     if (!response.ok) throw problemOf(response, body);
     if (body === undefined && path !== "/readyz") {

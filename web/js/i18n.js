@@ -1,7 +1,7 @@
 // @ts-check
 
 /** @typedef {"en" | "zh"} Locale */
-/** @typedef {keyof typeof import("./i18n/en.js").MESSAGES} MessageKey */
+/** @typedef {keyof typeof import("./i18n/en.js").MESSAGES | keyof typeof import("./live/words.js").WORDS["en"] | keyof typeof import("./manage/words.js").WORDS["en"]} MessageKey */
 
 /** @type {Locale[]} */
 export const LOCALES = ["en", "zh"];
@@ -27,10 +27,20 @@ export function pickLocale(preferred) {
  * @property {(n: number) => string} number
  */
 
-/** @typedef {"results.count" | "result.moreSources" | "status.pictures" | "rows.count"} PluralStem */
+/** @typedef {"results.count" | "result.moreSources" | "status.pictures" | "rows.count" | "add.added" | "add.known" | "add.failed" | "job.failed"} PluralStem */
 
 /** @type {Map<Locale, Translator>} */
 const translators = new Map();
+/** @type {Record<Locale, Record<string, string>>} */
+const learned = { en: {}, zh: {} };
+
+/**
+ * The words of a part that is fetched when it is first wanted: in every language, so that a switch finds them.
+ * @param {Record<Locale, Record<string, string>>} words
+ */
+export function learn(words) {
+  for (const locale of LOCALES) Object.assign(learned[locale], words[locale]);
+}
 
 /**
  * Fetches a language's words, so that a page weighs only those that are read; rejects where they cannot be had.
@@ -38,7 +48,7 @@ const translators = new Map();
  */
 export async function speak(locale) {
   if (translators.has(locale)) return;
-  /** @type {{MESSAGES: Record<MessageKey, string>}} */
+  /** @type {{MESSAGES: Record<string, string>}} */
   const { MESSAGES } = await import(`./i18n/${locale}.js`);
   translators.set(locale, made(locale, MESSAGES));
 }
@@ -55,7 +65,7 @@ export function translator(locale) {
 
 /**
  * @param {Locale} locale
- * @param {Record<MessageKey, string>} messages
+ * @param {Record<string, string>} messages
  * @returns {Translator}
  */
 function made(locale, messages) {
@@ -63,7 +73,7 @@ function made(locale, messages) {
   const numbers = new Intl.NumberFormat(locale);
   /** @type {Translator["t"]} */
   const t = (key, params = {}) =>
-    messages[key].replace(/\{(\w+)\}/g, (hole, name) => (name in params ? String(params[name]) : hole));
+    (messages[key] ?? learned[locale][key]).replace(/\{(\w+)\}/g, (hole, name) => (name in params ? String(params[name]) : hole));
   return {
     locale,
     t,

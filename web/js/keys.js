@@ -1,19 +1,22 @@
 // @ts-check
 
-const STORAGE_KEY = "image-search.key";
-
-/** The search key, for this tab's session only; kept in memory alone where the browser forbids storage. */
+/** A key, for this tab's session only; kept in memory alone where the browser forbids storage. */
 export class SessionKey {
+  #name;
   /** @type {Storage | null} */
   #storage;
   /** @type {string | null} */
   #value = null;
 
-  /** @param {() => Storage} storage may throw: browsers do where storage is switched off */
-  constructor(storage) {
+  /**
+   * @param {() => Storage} storage may throw: browsers do where storage is switched off
+   * @param {string} [name]
+   */
+  constructor(storage, name = "image-search.key") {
+    this.#name = name;
     try {
       this.#storage = storage();
-      this.#value = this.#storage.getItem(STORAGE_KEY);
+      this.#value = this.#storage.getItem(this.#name);
     } catch {
       this.#storage = null;
     }
@@ -28,8 +31,8 @@ export class SessionKey {
   set(value) {
     this.#value = value || null;
     try {
-      if (this.#value) this.#storage?.setItem(STORAGE_KEY, this.#value);
-      else this.#storage?.removeItem(STORAGE_KEY);
+      if (this.#value) this.#storage?.setItem(this.#name, this.#value);
+      else this.#storage?.removeItem(this.#name);
     } catch {
       this.#storage = null;
     }

@@ -1,5 +1,5 @@
 // @ts-check
-/** @import {Crop, Filters, State} from "./types.js" */
+/** @import {Crop, Filters, State, Which} from "./types.js" */
 import { tagsOf } from "./filters.js";
 import { safeUrl } from "./format.js";
 import { DEFAULT_TOP_K, NO_FILTERS, PLAIN } from "./store.js";
@@ -7,7 +7,7 @@ import { DEFAULT_TOP_K, NO_FILTERS, PLAIN } from "./store.js";
 /**
  * A search as the page's address has it; an uploaded picture cannot be in it.
  * @typedef {import("./types.js").Refinement & {imageId: string | null, url: string | null, topK: number,
- *   viewedId: string | null}} Link
+ *   viewedId: string | null, library: Which | null, collection: string}} Link
  */
 
 const ID = /^[0-9a-f]{64}$/;
@@ -17,14 +17,19 @@ const DAY = /^\d{4}-\d\d-\d\d$/;
  * @param {State} state
  * @returns {string} the query string, "" of the page's start
  */
-export function linkOf({ query, words, share, crop, filters, negatives, topK, viewed }) {
+export function linkOf({ query, words, share, crop, filters, negatives, topK, viewed, library, collection }) {
   const stored = query?.kind === "stored";
   /** @type {[string, string | number | false | null | undefined][]} */
-  const parts = [
+  const place = [
+    ["library", library.which],
+    ["collection", collection],
+  ];
+  /** @type {typeof place} */
+  const search = [
     ["q", words],
     ["id", stored && query.imageId],
     ["url", query?.kind === "url" && query.url],
-    ["crop", query?.kind !== "file" && crop && [crop.left, crop.top, crop.right, crop.bottom].join(",")],
+    ["crop", query?.kind !== "file" && query?.kind !== "live" && crop && [crop.left, crop.top, crop.right, crop.bottom].join(",")],
     ["share", share !== PLAIN.share && share.toString()],
     ["tags", filters.tags.join(",")],
     ["width", filters.minWidth],
@@ -35,8 +40,8 @@ export function linkOf({ query, words, share, crop, filters, negatives, topK, vi
     ["collapse", filters.collapse !== NO_FILTERS.collapse && filters.collapse],
     ["not", negatives.map(({ id }) => id).join(",")],
     ["n", topK !== DEFAULT_TOP_K && topK],
-    ["view", viewed?.id],
   ];
+  const parts = [...place, ...(library.which ? [] : search), /** @type {typeof place[0]} */ (["view", viewed?.id])];
   const found = new URLSearchParams(parts.flatMap(([name, value]) => (value ? [[name, String(value)]] : [])));
   return found.size ? `?${found}` : "";
 }
@@ -76,6 +81,8 @@ export function readLink(search) {
     url: /^https?:/i.test(text("url")) ? safeUrl(text("url"), text("url")) : null,
     topK: whole("n", 200) || DEFAULT_TOP_K,
     viewedId: shaped("view", ID) || null,
+    library: /** @type {Which} */ (shaped("library", /^(all|new|random|trash)$/)) || null,
+    collection: shaped("collection", /^[a-z]\w{0,62}$/i),
   };
 }
 

@@ -1,6 +1,8 @@
 // @ts-check
 /** @import {Locale} from "./i18n.js" */
+/** @import {Live} from "./live/live.js" */
 /** @import {FileQuery} from "./types.js" */
+/** @import {Manager} from "./manage/manager.js" */
 /** @import {Picking} from "./views/card.js" */
 /** @import {QueryActions} from "./views/query.js" */
 /** @import {ResultsActions} from "./views/results.js" */
@@ -10,6 +12,7 @@ import { byId } from "./dom.js";
 import { listen, pick, tooLarge } from "./inputs.js";
 import { LOCALES, pickLocale, speak, translatePage } from "./i18n.js";
 import { SessionKey } from "./keys.js";
+import { abilities, offer } from "./live/ability.js";
 import { Monitor } from "./monitor.js";
 import { Navigation } from "./navigation.js";
 import { Searcher } from "./searcher.js";
@@ -24,33 +27,81 @@ import { RefineView } from "./views/refine.js";
 import { StartView } from "./views/start.js";
 import { StatusView } from "./views/status.js";
 
-const key = new SessionKey(() => sessionStorage);
+const keys = { user: new SessionKey(() => sessionStorage), admin: new SessionKey(() => sessionStorage, "image-search.admin-key") };
+const held = () => ({ hasKey: !!(keys.user.get() ?? keys.admin.get()), isAdmin: !!keys.admin.get() });
 const locale = pickLocale([remembered("locale"), ...navigator.languages]);
 await speak(locale);
 const thumbPx = Number(remembered("thumb")) || undefined;
-const store = new Store(initialState({ locale, hasKey: key.get() !== null, thumbPx }));
-const api = new Api({ base: API_BASE, key: () => key.get() });
+const store = new Store(initialState({ locale, ...held(), thumbPx }));
+const api = new Api({
+  base: API_BASE,
+  key: (role) => (role === "admin" ? keys.admin.get() : (keys.user.get() ?? keys.admin.get())),
+  collection: () => store.state.collection,
+});
 const searcher = new Searcher({ api, store, onAway: () => void monitor.check() });
-const monitor = new Monitor({ api, store, onReturn: () => searcher.resume() });
-const viewing = new Viewing({ api, store, onNearEnd: () => void searcher.more() });
+const monitor = new Monitor({ api, store, onReturn: () => (store.state.library.which ? void manage((one) => one.resume()) : searcher.resume()) });
+const viewing = new Viewing({ api, store, onNearEnd: () => (store.state.library.which ? void manage((one) => one.more()) : void searcher.more()) });
 const navigation = new Navigation({
   store,
   past: history,
   address: location,
   onOpen: async (link, files) => {
-    await searcher.open(link, files);
+    const { library: which, collection } = link;
+    store.update({ collection });
+    if (which) await manage((one) => one.open(which));
+    else {
+      leaveLibrary();
+      await searcher.open(link, files);
+    }
     if (link.viewedId) await viewing.open(link.viewedId);
   },
 });
 
 /** @param {string | null} value */
 function setKey(value) {
-  key.set(value);
-  store.update({ hasKey: value !== null });
+  keys.user.set(value);
+  if (!value) keys.admin.set(null);
+  store.update(held());
+}
+
+/** @type {Promise<Manager> | null} */
+let manager = null;
+
+/** What manages the library is fetched when it is first wanted. @param {(one: Manager) => unknown} use */
+async function manage(use) {
+  const parts = { api, store, keys, base, actions: { ...picking, held, search: () => searcher.clear(), check: () => void monitor.check() } };
+  manager ??= import("./manage/manager.js").then((module) => module.manager(parts));
+  try {
+    await use(await manager);
+  } catch (error) {
+    if (await manager.then(() => true, () => false)) throw error;
+    manager = null;
+    store.update({ hint: { key: "error.away", tone: "error" } });
+  }
+}
+
+function leaveLibrary() {
+  if (store.state.library.which) store.updateLibrary({ which: null });
+}
+
+/** @type {Promise<Live> | null} */
+let live = null;
+const liveSearch = () => (live ??= import("./live/live.js").then(({ Live }) => new Live({ api, store, searcher })));
+
+/** @param {(live: Live) => void} use the live search, fetched when it is first wanted */
+async function withLive(use) {
+  try {
+    use(await liveSearch());
+  } catch {
+    live = null;
+    store.update({ hint: { key: "error.away", tone: "error" } });
+  }
 }
 
 /** @param {File[]} given */
 async function takeFiles(given) {
+  const video = given.find(({ type }) => type.startsWith("video/"));
+  if (video) return withLive((live) => void live.start("video", video));
   const limits = store.state.service.status?.limits;
   const { files, hint } = pick(given, limits);
   const ready = store.state.original ? files : await Promise.all(files.map((file) => shrink(file)));
@@ -78,10 +129,16 @@ const giving = {
   choose: () => chooser.click(),
   address: () => address.open(),
   random: () => void searcher.withRandom(),
+  camera: () => void withLive((live) => void live.start("camera")),
+  video: () => void withLive((live) => live.choose()),
+  screen: () => void withLive((live) => void live.start("screen")),
 };
 /** @type {Picking} */
 const picking = {
-  searchWith: (image) => searcher.withResult(image),
+  searchWith: (image) => {
+    leaveLibrary();
+    searcher.withResult(image);
+  },
   unlike: (image) => searcher.unlike(image),
   view: (viewed) => viewing.show(viewed),
 };
@@ -130,18 +187,43 @@ const views = [
   }),
   later({
     state,
+    wanted: ({ live }) => live !== null,
+    load: async () => {
+      const [{ LiveView }, live] = await Promise.all([import("./views/live.js"), liveSearch()]);
+      return [
+        new LiveView({
+          actions: {
+            freeze: () => void live.freeze(),
+            end: () => live.end(),
+            camera: (id) => void live.start("camera", id),
+            crop: (crop) => searcher.refine({ crop }),
+          },
+        }),
+      ];
+    },
+  }),
+  later({
+    state,
     wanted: ({ viewed }) => viewed !== null,
     load: async () => {
       const { ViewerView } = await import("./views/viewer.js");
-      return [new ViewerView({ base, actions: { ...picking, step: (by) => viewing.step(by) } })];
+      return [new ViewerView({
+        base,
+        actions: {
+          ...picking,
+          step: (by) => viewing.step(by),
+          edit: (image) => void manage((one) => one.edit(image)),
+          remove: (image) => void manage((one) => one.remove(image)),
+        },
+      })];
     },
   }),
 ];
 
 listen({
   chooser,
-  onFiles: (files) => void takeFiles(files),
-  onAddress: (url) => searcher.withUrl(url),
+  onFiles: (files) => (store.state.library.which ? void manage((one) => one.add(files)) : void takeFiles(files)),
+  onAddress: (url) => (store.state.library.which ? void manage((one) => one.addAddress(url)) : searcher.withUrl(url)),
   onDragging: (dragging) => store.update({ dragging }),
 });
 
@@ -151,6 +233,17 @@ const languageButtons = LOCALES.map((offered) => {
   return { offered, button };
 });
 
+const places = [...document.querySelectorAll("[data-place]")];
+for (const place of places) {
+  place.addEventListener("click", (event) => {
+    // With a key held the browser opens a tab or a window of its own.
+    if (event instanceof MouseEvent && (event.metaKey || event.ctrlKey || event.shiftKey)) return;
+    event.preventDefault();
+    if (place.getAttribute("data-place") === "library") void manage((one) => one.open("all"));
+    else leaveLibrary();
+  });
+}
+
 let wordsIn = "";
 function render() {
   const { state } = store;
@@ -159,9 +252,15 @@ function render() {
     translatePage(document, state.locale);
     for (const { offered, button } of languageButtons) button.setAttribute("aria-pressed", String(offered === state.locale));
   }
+  const at = state.library.which ? "library" : "search";
+  for (const place of places) {
+    if (place.getAttribute("data-place") === at) place.setAttribute("aria-current", "page");
+    else place.removeAttribute("aria-current");
+  }
   for (const view of views) view.render(state);
 }
 
+offer(document, abilities(window));
 store.subscribe(render);
 render();
 void navigation.open();

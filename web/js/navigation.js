@@ -71,7 +71,8 @@ export class Navigation {
   }
 
   /** @param {State} state */
-  #uploadOf({ query, rows }) {
+  #uploadOf({ query, rows, library }) {
+    if (library.which) return -1;
     const files = query?.kind === "file" ? [query.file] : rows.map((row) => row.query.file);
     if (!files.length) return -1;
     const known = this.#uploads.findIndex((held) => held.length === files.length && held.every((file, i) => file === files[i]));

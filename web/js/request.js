@@ -1,6 +1,6 @@
 // @ts-check
 /** @import {Api} from "./api.js" */
-/** @import {Crop, Query, State} from "./types.js" */
+/** @import {Crop, LiveQuery, Query, State} from "./types.js" */
 import { filterOf } from "./filters.js";
 
 /**
@@ -27,7 +27,7 @@ export function paramsOf(state, query, { offset = 0, topK = state.topK } = {}) {
 /**
  * Sends a search in the cheapest form: by the token of an earlier answer, by id or address, else the picture itself.
  * @param {Api} api
- * @param {{query: Query | null, crop: Crop | null, token: string | null, params: Record<string, unknown>}} asked
+ * @param {{query: Exclude<Query, LiveQuery> | null, crop: Crop | null, token: string | null, params: Record<string, unknown>}} asked
  * @param {AbortSignal} signal
  */
 export async function ask(api, { query, crop, token, params }, signal) {

@@ -2,7 +2,7 @@
 /** @import {Api, Answer} from "./api.js" */
 /** @import {Link} from "./link.js" */
 /** @import {Store} from "./store.js" */
-/** @import {FileQuery, Query, Refinement, SearchAnswer, StoredImage, UrlQuery} from "./types.js" */
+/** @import {FileQuery, LiveQuery, Query, Refinement, SearchAnswer, State, StoredImage, UrlQuery} from "./types.js" */
 import { ApiError, isAbort } from "./api.js";
 import { displayName } from "./format.js";
 import { ask, paramsOf } from "./request.js";
@@ -37,7 +37,7 @@ export class Searcher {
       store,
       onRefused: (error) => {
         this.#stopped = () => this.again();
-        this.#fail(error);
+        this.fail(error);
       },
     });
   }
@@ -45,7 +45,7 @@ export class Searcher {
   /**
    * One picture is searched with; several get a row of results each.
    * @param {readonly (Blob & {name?: string})[]} files
-   * @param {Partial<Refinement>} [refinement]
+   * @param {Partial<State>} [refinement] with what else changes
    */
   withFiles(files, refinement) {
     const queries = files.map(queryOfFile);
@@ -65,6 +65,15 @@ export class Searcher {
   /** @param {string} url of http or https */
   withUrl(url) {
     this.#begin(queryOfUrl(url));
+  }
+
+  /**
+   * With what is shown now and from now on: who shows it asks and brings the answers.
+   * @param {LiveQuery} query
+   * @param {Partial<State>} change
+   */
+  withLive(query, change) {
+    this.#begin(query, change);
   }
 
   /** With a picture of the library, at random. */
@@ -99,7 +108,7 @@ export class Searcher {
    */
   async open(link, files) {
     this.#leave();
-    const { imageId, url, topK, viewedId: _, ...refinement } = link;
+    const { imageId, url, topK, viewedId: _, library: __, collection: ___, ...refinement } = link;
     this.#store.update({ ...refinement, topK, query: null, rows: [], viewed: null, hint: null, search: IDLE_SEARCH });
     if (files.length) return this.withFiles(files, refinement);
     if (url) return this.#begin(queryOfUrl(url), refinement);
@@ -132,6 +141,10 @@ export class Searcher {
     }
     const { results, answer, showNearest } = keep ? search : IDLE_SEARCH;
     this.#store.update({ search: { ...IDLE_SEARCH, phase: "loading", results, answer, showNearest } });
+    if (query?.kind === "live") {
+      this.#stopped = () => this.again({ keep: true });
+      return;
+    }
     await this.#run({}, ({ body, roundTripMs }) => {
       if (query && body.query.id) {
         const size = this.#tokenFor(query, crop)?.size ?? body.query;
@@ -145,9 +158,9 @@ export class Searcher {
   }
 
   async more() {
-    const { search } = this.#store.state;
+    const { query, search } = this.#store.state;
     const page = search.answer?.page;
-    if (!page?.has_more || search.loadingMore || search.phase !== "done") return;
+    if (query?.kind === "live" || !page?.has_more || search.loadingMore || search.phase !== "done") return;
     this.#store.updateSearch({ loadingMore: true, error: null });
     await this.#run({ topK: page.top_k, offset: page.offset + page.returned }, ({ body }) => {
       // The timings stay those of the first page: that is the search people timed.
@@ -191,7 +204,7 @@ export class Searcher {
 
   /**
    * @param {Query} query
-   * @param {Partial<Refinement>} [refinement] a region and what to be unlike belong to the picture before
+   * @param {Partial<State>} [refinement] a region and what to be unlike belong to the picture before
    */
   #begin(query, refinement = { crop: null, negatives: [] }) {
     this.#leave();
@@ -227,6 +240,7 @@ export class Searcher {
       () => this.again(),
       async (signal) => {
         const { query, crop } = this.#store.state;
+        if (query?.kind === "live") return () => {};
         const params = paramsOf(this.#store.state, query, page);
         const asked = { query, crop, params, token: this.#tokenFor(query, crop)?.id ?? null };
         /** @type {Answer<SearchAnswer>} */
@@ -259,16 +273,16 @@ export class Searcher {
       if (this.#running === running) accept();
     } catch (error) {
       if (isAbort(error) || this.#running !== running) return;
-      this.#fail(error instanceof ApiError ? error : new ApiError({ status: 200, code: "unexpected" }));
+      this.fail(error instanceof ApiError ? error : new ApiError({ status: 200, code: "unexpected" }));
     }
   }
 
-  /** @param {ApiError} error */
-  #fail(error) {
-    const { search, hasKey } = this.#store.state;
+  /** What was asked last has failed. @param {ApiError} error */
+  fail(error) {
+    const { query, search, hasKey } = this.#store.state;
     if (error.status === 401) {
       this.#store.update({ search: { ...IDLE_SEARCH, phase: "locked", error, keyRefused: hasKey } });
-    } else if (search.phase === "done") {
+    } else if (search.phase === "done" && query?.kind !== "live") {
       this.#store.updateSearch({ loadingMore: false, error });
     } else {
       this.#store.update({ search: { ...IDLE_SEARCH, phase: "error", error } });

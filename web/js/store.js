@@ -1,5 +1,5 @@
 // @ts-check
-/** @import {Filters, Refinement, State, SearchState} from "./types.js" */
+/** @import {Filters, LibraryState, Refinement, State, SearchState} from "./types.js" */
 /** @import {Locale} from "./i18n.js" */
 
 /** @type {Readonly<SearchState>} */
@@ -28,14 +28,34 @@ export const NO_FILTERS = Object.freeze({
 /** @type {Readonly<Refinement>} */
 export const PLAIN = Object.freeze({ words: "", share: 0.5, crop: null, filters: NO_FILTERS, negatives: [] });
 
+/** @type {Readonly<LibraryState>} */
+export const CLOSED_LIBRARY = Object.freeze({
+  which: null,
+  phase: "idle",
+  images: [],
+  deleted: [],
+  next: null,
+  error: null,
+  uploads: [],
+  uploading: false,
+  edited: null,
+  editError: null,
+  indexing: false,
+  job: null,
+  jobError: null,
+  failures: null,
+  asks: null,
+  done: null,
+});
+
 export const DEFAULT_TOP_K = 20;
 
 /**
  * The state of a page that has just opened.
- * @param {{locale: Locale, hasKey?: boolean, thumbPx?: number}} start
+ * @param {{locale: Locale, hasKey?: boolean, isAdmin?: boolean, thumbPx?: number}} start
  * @returns {State}
  */
-export function initialState({ locale, hasKey = false, thumbPx = 192 }) {
+export function initialState({ locale, hasKey = false, isAdmin = false, thumbPx = 192 }) {
   return {
     locale,
     service: { phase: "connecting", status: null, returned: false },
@@ -44,12 +64,16 @@ export function initialState({ locale, hasKey = false, thumbPx = 192 }) {
     topK: DEFAULT_TOP_K,
     search: IDLE_SEARCH,
     rows: [],
+    live: null,
     viewed: null,
     thumbPx,
     original: false,
     hint: null,
     dragging: false,
     hasKey,
+    isAdmin,
+    collection: "",
+    library: CLOSED_LIBRARY,
   };
 }
 
@@ -80,6 +104,11 @@ export class Store extends EventTarget {
   /** @param {Partial<SearchState>} patch */
   updateSearch(patch) {
     this.update({ search: { ...this.#state.search, ...patch } });
+  }
+
+  /** @param {Partial<LibraryState>} patch */
+  updateLibrary(patch) {
+    this.update({ library: { ...this.#state.library, ...patch } });
   }
 
   /**

@@ -50,6 +50,7 @@
  * @property {true} ok
  * @property {number} images
  * @property {string} collection
+ * @property {string[]} [collections]
  * @property {ModelInfo | null} model
  * @property {ModelChoice} [model_choice]
  * @property {{kind: string, params: Record<string, unknown>} | null} [index]
@@ -82,7 +83,20 @@
  * @typedef {{kind: "file", file: Blob, name: string, previewUrl: string}} FileQuery
  * @typedef {{kind: "stored", imageId: string, name: string, previewUrl: string, fullUrl: string, width: number, height: number}} StoredQuery
  * @typedef {{kind: "url", url: string, name: string, previewUrl: string}} UrlQuery
- * @typedef {FileQuery | StoredQuery | UrlQuery} Query
+ * @typedef {{kind: "live", source: LiveKind, name: string, previewUrl: "", video: HTMLVideoElement}} LiveQuery its region is cut out here
+ * @typedef {FileQuery | StoredQuery | UrlQuery | LiveQuery} Query
+ */
+
+/** @typedef {"camera" | "video" | "screen"} LiveKind */
+
+/**
+ * @typedef {object} LiveState
+ * @property {LiveQuery} query
+ * @property {boolean} isFrozen the query is a frame of it
+ * @property {number} rate answers a second
+ * @property {number} latencyMs from the frame to its results
+ * @property {{id: string, label: string}[]} cameras to choose from
+ * @property {string} cameraId
  */
 
 /** @typedef {{left: number, top: number, right: number, bottom: number}} Crop fractions of the upright picture */
@@ -146,12 +160,57 @@
  * @property {number} topK results on a page
  * @property {SearchState} search
  * @property {Row[]} rows several pictures at once: one row of results each; then there is no `query`
+ * @property {LiveState | null} live what is searched with all the time
  * @property {Viewed | null} viewed the picture in the viewer
  * @property {number} thumbPx
  * @property {boolean} original pictures are sent as they are, however large
  * @property {Hint | null} hint something to tell that is about the page, not the service
  * @property {boolean} dragging
  * @property {boolean} hasKey
+ * @property {boolean} isAdmin the admin key is held
+ * @property {string} collection "": the service's own choice
+ * @property {LibraryState} library
+ */
+
+/** @typedef {Omit<StoredImage, "url" | "thumbnail_url"> & {deleted_at: string}} DeletedImage of the trash */
+/** @typedef {"all" | "new" | "random" | "trash"} Which pictures of the library are shown */
+
+/**
+ * A picture that is to be added: a file, or what is at an address.
+ * @typedef {object} Upload
+ * @property {string} name
+ * @property {File | null} file
+ * @property {string} url "" of a file
+ * @property {"waiting" | "sending" | "created" | "duplicate" | "failed" | "stopped"} phase
+ * @property {import("./api.js").ApiError | null} error of the service
+ * @property {Hint | null} hint why it was not even sent
+ * @property {StoredImage | null} image as it is in the library now
+ */
+
+/** @typedef {"queued" | "running" | "done" | "failed" | "cancelled"} JobState */
+/** @typedef {{id: string, kind: string, state: JobState, total: number, done: number, failed: number, rate: number,
+ *   eta_s: number | null, error: string | null}} Job */
+/** @typedef {{number: number, item: string, reason: string}} JobFailure */
+
+/**
+ * @typedef {object} LibraryState
+ * @property {Which | null} which null: the page is at the search
+ * @property {"idle" | "loading" | "more" | "done" | "error"} phase
+ * @property {StoredImage[]} images
+ * @property {DeletedImage[]} deleted
+ * @property {string | null} next the cursor of the next page
+ * @property {import("./api.js").ApiError | null} error
+ * @property {Upload[]} uploads
+ * @property {boolean} uploading
+ * @property {StoredImage | null} edited
+ * @property {import("./api.js").ApiError | null} editError
+ * @property {boolean} indexing the index and its job are shown
+ * @property {Job | null} job
+ * @property {import("./api.js").ApiError | null} jobError
+ * @property {JobFailure[] | null} failures of the job, where they were asked for
+ * @property {{role: import("./api.js").Role, refused: boolean} | null} asks the key that is wanted
+ * @property {{key: import("./i18n.js").MessageKey, name: string, undo: boolean, error: import("./api.js").ApiError | null} | null} done
+ *   what was just done to one picture, or why not
  */
 
 /** @typedef {OwnState & Refinement} State */

@@ -11,7 +11,8 @@ import { visible } from "./filters.js";
  * @returns {Viewed[]}
  */
 export function series(state) {
-  const { rows, viewed } = state;
+  const { rows, viewed, library } = state;
+  if (library.which) return library.images;
   return rows.find(({ results }) => results.some((result) => result === viewed))?.results ?? visible(state);
 }
 
@@ -36,7 +37,8 @@ export class Viewing {
   /** A picture that a link names. @param {string} id */
   async open(id) {
     try {
-      const found = this.#store.state.search.results.find((result) => result.id === id);
+      const { library, search } = this.#store.state;
+      const found = (library.which ? library.images : search.results).find((image) => image.id === id);
       this.show(found ?? (await this.#api.image(id)));
     } catch (error) {
       // Away and locked are told by the search beside it.

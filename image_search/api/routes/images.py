@@ -105,6 +105,7 @@ def list_deleted(query: DeletedQuery) -> dict[str, Any]:
     query=InCollection,
     answers={200: ImageAnswer},
     problems=(404,),
+    cost="request",
 )
 def get_image(image_id: str, query: InCollection) -> dict[str, Any]:
     """What is stored of a picture."""

@@ -10,7 +10,7 @@ from flask_openapi3 import APIBlueprint
 
 from image_search.api import answers, wire
 from image_search.api.access import services
-from image_search.api.limits import take
+from image_search.api.limits import BatchTime, take_batch
 from image_search.api.operations import operation
 from image_search.api.problems import attempt
 from image_search.api.schemas.insert import BatchInserted, InsertBatch, Inserted, InsertParams, InsertRequest
@@ -54,14 +54,16 @@ def insert(body: InsertRequest) -> tuple[dict[str, Any], int]:
 def insert_batch(body: InsertBatch) -> tuple[dict[str, Any], int]:
     """Store several pictures, each for itself: 200; 207 where one of them failed.
 
-    Each counts as one request for the limit of requests a minute, and all of them as one for those at once.
+    Each counts as one request for the limit of requests a minute, and all of them as one for those at once. Addresses
+    that have not answered when the time for those of a batch is over have not been fetched.
     """
-    take(len(body.items) - 1)
+    take_batch("items", len(body.items))
     collection = wire.collection_of(body.collection)
+    time = BatchTime()
 
     def one(given: Any) -> dict[str, Any]:
         item = wire.check(InsertRequest, given)
-        return _insert(item, item.collection or collection)
+        return _insert(item, item.collection or collection, time.left_s())
 
     results = [attempt(partial(one, given)) for given in body.items]
     ends = Counter(result["status"] if result["ok"] else "failed" for result in results)
@@ -70,10 +72,10 @@ def insert_batch(body: InsertBatch) -> tuple[dict[str, Any], int]:
     return {"ok": good, "counts": counts, "results": results}, 200 if good else 207
 
 
-def _insert(body: InsertRequest, collection: str) -> dict[str, Any]:
+def _insert(body: InsertRequest, collection: str, fetch_within_s: float | None = None) -> dict[str, Any]:
     outcome = services().library.insert(
         collection,
-        _picture(body),
+        _picture(body, fetch_within_s),
         # `location` is what the older interface calls the name of a picture.
         source_name=body.source_name or body.location or "",
         words=Words(
@@ -89,11 +91,11 @@ def _insert(body: InsertRequest, collection: str) -> dict[str, Any]:
     return {"ok": True, "status": outcome.status, **answers.image_document(outcome.record, collection)}
 
 
-def _picture(body: InsertRequest) -> bytes:
+def _picture(body: InsertRequest, fetch_within_s: float | None) -> bytes:
     if body.image is not None and body.image_url:
         raise InvalidParameter("image_url", "and image exclude each other: give exactly one picture")
     if body.image is not None:
         return body.image
     if not body.image_url:
         raise InvalidParameter("image", "is missing: give exactly one picture, as image or image_url")
-    return services().fetcher.fetch(body.image_url)
+    return services().fetcher.fetch(body.image_url, within_s=fetch_within_s)

@@ -18,7 +18,7 @@ blueprint = APIBlueprint("jobs", __name__)
 DEFAULT_LIMIT = 100
 
 
-@operation(blueprint, "get", "/jobs", role="admin", query=PageQuery, answers={200: JobList})
+@operation(blueprint, "get", "/jobs", role="admin", query=PageQuery, answers={200: JobList}, cost="request")
 def list_jobs(query: PageQuery) -> dict[str, Any]:
     """The jobs, newest first, page by page."""
     limit = query.limit or DEFAULT_LIMIT
@@ -31,7 +31,7 @@ def list_jobs(query: PageQuery) -> dict[str, Any]:
     }
 
 
-@operation(blueprint, "get", "/jobs/<job_id>", role="admin", answers={200: JobAnswer}, problems=(404,))
+@operation(blueprint, "get", "/jobs/<job_id>", role="admin", answers={200: JobAnswer}, problems=(404,), cost="request")
 def get_job(job_id: str) -> dict[str, Any]:
     """A job and how far it is."""
     return {"ok": True, **answers.job_document(services().jobs.get(job_id))}
@@ -45,6 +45,7 @@ def get_job(job_id: str) -> dict[str, Any]:
     query=PageQuery,
     answers={200: FailureList},
     problems=(404,),
+    cost="request",
 )
 def list_failures(job_id: str, query: PageQuery) -> dict[str, Any]:
     """What a job could not do, page by page."""
@@ -75,7 +76,15 @@ def retry_job(job_id: str) -> tuple[Response, int, dict[str, str]]:
     return jsonify({"ok": True, "job": document}), 202, {"Location": document["url"]}
 
 
-@operation(blueprint, "post", "/jobs/<job_id>/cancel", role="admin", answers={200: JobAnswer}, problems=(404,))
+@operation(
+    blueprint,
+    "post",
+    "/jobs/<job_id>/cancel",
+    role="admin",
+    answers={200: JobAnswer},
+    problems=(404,),
+    cost="request",
+)
 def cancel_job(job_id: str) -> dict[str, Any]:
     """End a job before its end; the library stays as it was."""
     return {"ok": True, **answers.job_document(services().jobs.cancel(job_id))}

@@ -55,6 +55,7 @@ def status(query: InCollection) -> dict[str, Any]:
             "max_top_k": MAX_TOP_K,
             "max_queries": MAX_QUERIES,
             "max_items": MAX_ITEMS,
+            "requests_per_minute": settings().security.requests_per_minute,
         },
         "features": {
             "text": services().store.supports_text,

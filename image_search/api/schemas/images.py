@@ -13,8 +13,8 @@ from image_search.api.schemas.values import (
     Cursor,
     Fields,
     FilterText,
-    ImageId,
     ImageUrl,
+    ListedId,
     LongText,
     Picture,
     Tags,
@@ -97,7 +97,7 @@ class CheckParams(Request):
     """Pictures that may be there already, by their SHA-256; or the address of one."""
 
     collection: CollectionName | None = None
-    sha256: Annotated[list[ImageId], Field(min_length=1, max_length=1000)] | None = None
+    sha256: Annotated[list[ListedId], Field(min_length=1, max_length=1000)] | None = None
     image_url: ImageUrl | None = None
 
 

@@ -15,6 +15,7 @@ from image_search.api.schemas.values import (
     FilterObject,
     ImageId,
     ImageUrl,
+    ListedId,
     LongText,
     Picture,
 )
@@ -54,7 +55,7 @@ class SearchParams(Request):
     text: LongText | None = Field(None, description="Words that are searched for in title, tags and text.")
     text_of: ImageId | None = Field(None, description="A stored picture whose own words are searched for.")
     weights: Weights | None = None
-    negative_ids: Annotated[list[ImageId], Field(max_length=MAX_NEGATIVES)] | None = Field(
+    negative_ids: Annotated[list[ListedId], Field(max_length=MAX_NEGATIVES)] | None = Field(
         None, description="Stored pictures that hits should be unlike: q - 0.5 * mean(negatives) is searched for."
     )
     crop: Crop | None = Field(None, description="Needs the picture itself, as image or image_url.")

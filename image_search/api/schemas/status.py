@@ -41,6 +41,7 @@ class Limits(Part):
     max_top_k: int
     max_queries: int = Field(description="Searches of one batch.")
     max_items: int = Field(description="Pictures of one batch insert.")
+    requests_per_minute: int = Field(description="For each key or address, each item of a batch counted; 0 = no limit.")
 
 
 class KeysWanted(Part):

@@ -17,12 +17,19 @@ from pydantic import WithJsonSchema as Shown
 from image_search.errors import ImageTooLarge, InvalidParameter
 from image_search.filters import Filter, parse_filter, parse_filter_json
 from image_search.metadata.entry import FIRST_S, LAST_S
-from image_search.metadata.words import MAX_FIELDS_BYTES, MAX_TAG_BYTES, MAX_TAGS, MAX_TEXT_BYTES, MAX_TITLE_BYTES
+from image_search.metadata.words import (
+    MAX_FIELDS_BYTES,
+    MAX_TAG_BYTES,
+    MAX_TAGS,
+    MAX_TEXT_BYTES,
+    MAX_TITLE_BYTES,
+    MAX_URL_BYTES,
+)
 from image_search.names import check_collection_name
 from image_search.types import JsonScalar
+from image_search.urls import MAX_URL_CHARS
 
 MAX_NAME_BYTES = 1024
-MAX_URL_BYTES = 2048
 EXAMPLE_ID = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 _DATA_URI = re.compile(r"data:[\w.+-]+/[\w.+-]+(?:;[\w=.+-]+)*;base64,", re.ASCII)
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
@@ -61,11 +68,15 @@ def _collection(value: str) -> str:
         raise ValueError(error.reason) from None
 
 
-def check_id(value: str) -> str:
-    """An image_id, or nothing. Raises ValueError."""
-    if value and _IMAGE_ID.fullmatch(value) is None:
+def _id(value: str) -> str:
+    if _IMAGE_ID.fullmatch(value) is None:
         raise ValueError("must be 64 lowercase hex digits")
     return value
+
+
+def _id_or_none(value: str) -> str:
+    # "" is how a form says that it gives none; in a list it would be an item.
+    return _id(value) if value else value
 
 
 def _created_at(value: str) -> str:
@@ -165,14 +176,13 @@ CollectionName: TypeAlias = Annotated[
         json_schema_extra={"maxLength": 63, "example": "default"},
     ),
 ]
-ImageId: TypeAlias = Annotated[
-    str,
-    AfterValidator(check_id),
-    Field(
-        description="SHA-256 of a stored picture's bytes.",
-        json_schema_extra={"pattern": "^[0-9a-f]{64}$", "example": EXAMPLE_ID},
-    ),
-]
+_ID_SHOWN = Field(
+    description="SHA-256 of a stored picture's bytes.",
+    json_schema_extra={"pattern": "^[0-9a-f]{64}$", "example": EXAMPLE_ID},
+)
+ImageId: TypeAlias = Annotated[str, AfterValidator(_id_or_none), _ID_SHOWN]
+ListedId: TypeAlias = Annotated[str, AfterValidator(_id), _ID_SHOWN]
+"""An id among others."""
 Picture: TypeAlias = Annotated[
     bytes,
     PlainValidator(_picture),
@@ -184,10 +194,10 @@ Cursor: TypeAlias = Annotated[
 ]
 ImageUrl: TypeAlias = Annotated[
     str,
-    AfterValidator(_text(MAX_URL_BYTES)),
+    AfterValidator(_text(MAX_URL_CHARS)),
     Field(
         description="Address of the picture, which the service fetches: http or https, of a public host.",
-        json_schema_extra={"maxLength": MAX_URL_BYTES, "example": "https://example.org/cat.jpg"},
+        json_schema_extra={"maxLength": MAX_URL_CHARS, "example": "https://example.org/cat.jpg"},
     ),
 ]
 CreatedAt: TypeAlias = Annotated[

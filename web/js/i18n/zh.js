@@ -1,11 +1,12 @@
 // @ts-check
-/** @import {MessageKey} from "../i18n.js" */
-
-/** @type {Record<MessageKey, string>} */
+/** @type {Record<keyof typeof import("./en.js").MESSAGES, string>} */
 export const MESSAGES = {
   "app.title": "以图搜图",
   "app.skip": "跳到主要内容",
   "app.language": "语言",
+  "places.label": "页面的各部分",
+  "places.search": "搜索",
+  "places.library": "图库",
   "start.heading": "查找相似的图片",
   "start.lead": "给出图片、文字或两者，图库会返回最接近的图片，并告诉您相似程度。",
   "start.drop": "将图片拖放到页面任意位置",
@@ -81,7 +82,7 @@ export const MESSAGES = {
   "status.memory": "内存",
   "status.gpu": "显卡",
   "status.address": "地址",
-  "status.key": "搜索密钥",
+  "status.key": "密钥",
   "status.keyHeld": "在本次会话中保留",
   "status.keyForget": "清除密钥",
   "status.last": "以上为服务最后一次返回的信息。",
@@ -186,6 +187,8 @@ export const MESSAGES = {
   "viewer.next": "下一张",
   "viewer.close": "关闭",
   "viewer.save": "下载",
+  "viewer.edit": "编辑",
+  "viewer.delete": "删除",
   "viewer.score": "相似度",
   "viewer.title": "标题",
   "viewer.tags": "标签",
@@ -200,4 +203,9 @@ export const MESSAGES = {
   "error.urlFetchDetail": "它可能不是图片、未公开或没有响应。",
   "hint.leftOut": "因不是图片或一次过多而略过：{n}",
   "hint.uploadGone": "从这台电脑给出的图片无法保存在链接中，请重新给出。",
+  "start.live": "或实时搜索",
+  "start.camera": "摄像头",
+  "start.video": "视频",
+  "start.screen": "屏幕",
+  "start.liveOff": "摄像头和屏幕不可用：浏览器只允许通过 https 或本机打开的页面使用它们。",
 };

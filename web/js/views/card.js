@@ -74,6 +74,32 @@ export function cardOf(result, { base, tr, actions, best = 1, canUnlike = false 
 }
 
 /**
+ * The card of the same picture with what another search says of it; its picture and its focus stay.
+ * @param {Element | undefined} card
+ * @param {SearchResult} result
+ * @param {Parameters<typeof cardOf>[1]} parts
+ * @returns {HTMLLIElement | null} null where there is no such card
+ */
+export function renewed(card, result, parts) {
+  if (!(card instanceof HTMLLIElement)) return null;
+  const fresh = cardOf(result, parts);
+  for (const part of [".rank", ".score", ".card-reason"]) {
+    const [now, then] = [fresh.querySelector(part), card.querySelector(part)];
+    if (!now || !then) return fresh;
+    then.textContent = now.textContent;
+    then.setAttribute("title", now.getAttribute("title") ?? "");
+  }
+  const label = fresh.querySelector(".card-pick")?.getAttribute("aria-label") ?? "";
+  card.querySelector(".card-pick")?.setAttribute("aria-label", label);
+  const fill = /** @type {HTMLElement | null} */ (card.querySelector(".score-fill"));
+  fill?.style.setProperty("--fill", String(barFill(result.score, parts.best ?? 1)));
+  card.querySelector(".badge")?.remove();
+  const badge = fresh.querySelector(".badge");
+  if (badge) card.append(badge);
+  return card;
+}
+
+/**
  * @param {string} sign
  * @param {string} label
  * @param {string} hint

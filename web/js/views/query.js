@@ -1,5 +1,5 @@
 // @ts-check
-/** @import {Crop, Query, State, TimingMs} from "../types.js" */
+/** @import {Crop, LiveQuery, Query, State, TimingMs} from "../types.js" */
 /** @import {MessageKey, Translator} from "../i18n.js" */
 /** @import {Giving} from "./start.js" */
 import { byId, changes, el, icon, replaceWhenBroken } from "../dom.js";
@@ -22,7 +22,8 @@ const STEPS = [
 const CROP_REST_MS = 250;
 /** @type {Crop} */
 const FIRST_REGION = { left: 0.2, top: 0.2, right: 0.8, bottom: 0.8 };
-/** @type {Record<Query["kind"], MessageKey>} */
+/** @typedef {Exclude<Query, LiveQuery>} Picture */
+/** @type {Record<Picture["kind"], MessageKey>} */
 const OVERLINES = { file: "query.heading", stored: "query.stored", url: "query.url" };
 
 /** The query picture with its region, and the timings of its answer. */
@@ -57,7 +58,9 @@ export class QueryView {
 
   /** @param {State} state */
   render(state) {
-    const { locale, query, crop, search } = state;
+    const { locale, crop, search } = state;
+    // What is searched with live has a view of its own.
+    const query = state.query?.kind === "live" ? null : state.query;
     const tr = translator(locale);
     this.#locale = locale;
     if (this.#queryChanges(locale, query, state.service.status?.features?.url_fetch)) {
@@ -90,7 +93,7 @@ export class QueryView {
   }
 
   /**
-   * @param {Query} query
+   * @param {Picture} query
    * @param {State} state
    * @param {Translator} tr
    */

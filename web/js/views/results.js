@@ -6,7 +6,7 @@ import { byId, changes, el, icon } from "../dom.js";
 import { visible } from "../filters.js";
 import { displayName, formatScore } from "../format.js";
 import { translator } from "../i18n.js";
-import { cardOf } from "./card.js";
+import { cardOf, renewed } from "./card.js";
 
 /**
  * @typedef {Picking & {more: () => void, setTopK: (topK: number) => void, setThumb: (px: number) => void,
@@ -66,7 +66,9 @@ export class ResultsView {
     if (this.#headChanges(locale, search, filters.match)) this.#title.textContent = headingOf(state, tr);
     if (this.#gridChanges(locale, search, filters.match, state.query)) this.#renderGrid(state, tr);
     if (this.#footChanges(locale, search, filters.match)) this.#renderFoot(state, tr);
-    if (this.#announceChanges(search.phase, search.answer)) this.#live.textContent = announcementOf(state, tr);
+    // What changes with every frame is not told each time.
+    const told = isLive(state) ? [] : [search.phase, search.answer];
+    if (this.#announceChanges(...told)) this.#live.textContent = announcementOf(state, tr);
   }
 
   /**
@@ -86,6 +88,8 @@ export class ResultsView {
       return;
     }
     this.#shown = { results, locale, canUnlike };
+    const parts = { base: this.#base, tr, actions: this.#actions, canUnlike, best: results[0]?.score };
+    if (isLive(state) && before.locale === locale) return this.#follow(results, parts);
     // Pictures already shown keep their place, focus and loaded thumbnails.
     const isMore =
       before.locale === locale &&
@@ -94,10 +98,27 @@ export class ResultsView {
       before.results.length <= results.length &&
       before.results.every((result, place) => result === results[place]);
     const fresh = isMore ? results.slice(before.results.length) : results;
-    const parts = { base: this.#base, tr, actions: this.#actions, canUnlike, best: results[0]?.score };
     const cards = fresh.map((result) => cardOf(result, parts));
     if (isMore) this.#grid.append(...cards);
     else this.#fill(cards);
+  }
+
+  /**
+   * As few cards as possible change, so that they can be looked at, and pressed.
+   * @param {SearchResult[]} results
+   * @param {Parameters<typeof cardOf>[1]} parts
+   */
+  #follow(results, parts) {
+    const shown = new Map([...this.#grid.children].map((card) => [card.getAttribute("data-id"), card]));
+    const cards = results.map((result) => renewed(shown.get(result.id), result, parts) ?? cardOf(result, parts));
+    const wanted = new Set(cards);
+    const hadFocus = this.#grid.contains(document.activeElement);
+    for (const card of [...this.#grid.children]) if (!wanted.has(/** @type {HTMLLIElement} */ (card))) card.remove();
+    cards.forEach((card, place) => {
+      const there = this.#grid.children[place];
+      if (there !== card) this.#grid.insertBefore(card, there ?? null);
+    });
+    if (hadFocus && !this.#grid.contains(document.activeElement)) this.#title.focus({ preventScroll: true });
   }
 
   /** @param {HTMLElement[]} cards */
@@ -119,7 +140,9 @@ export class ResultsView {
     const { phase } = search;
     const shown = visible(state).length;
     this.#fillsItself = false;
-    if (phase === "done" && isHidden(state)) {
+    if (isLive(state) && shown) {
+      this.#foot.replaceChildren();
+    } else if (phase === "done" && isHidden(state)) {
       const show = el("button", { class: "button", type: "button" }, tr.t("results.showNearest"), {
         click: () => {
           this.#actions.showNearest();
@@ -146,6 +169,11 @@ export class ResultsView {
       this.#foot.replaceChildren();
     }
   }
+}
+
+/** @param {State} state */
+function isLive({ query }) {
+  return query?.kind === "live";
 }
 
 /** Nothing is near, and what is nearest has not been asked for. @param {State} state */
@@ -180,6 +208,7 @@ function headingOf(state, tr) {
  */
 function announcementOf(state, tr) {
   const { search } = state;
+  if (isLive(state)) return tr.t("live.runs");
   if (search.phase === "loading") return tr.t("results.loading");
   if (search.phase !== "done") return "";
   if (isHidden(state)) return tr.t("results.nothingClose");

@@ -1,10 +1,10 @@
 // @ts-check
-/** @import {State} from "../types.js" */
+/** @import {LiveKind, State} from "../types.js" */
 import { byId, changes } from "../dom.js";
 import { formatBytes } from "../format.js";
 import { translator } from "../i18n.js";
 
-/** @typedef {{choose: () => void, address: () => void, random: () => void}} Giving the ways to give a picture */
+/** @typedef {Record<"choose" | "address" | "random" | LiveKind, () => void>} Giving the ways to give a picture */
 
 /** The page's start: what it does, and the ways to give a picture. */
 export class StartView {

@@ -1,5 +1,5 @@
 // @ts-check
-/** @import {State, Viewed} from "../types.js" */
+/** @import {State, StoredImage, Viewed} from "../types.js" */
 /** @import {Translator} from "../i18n.js" */
 /** @import {Picking} from "./card.js" */
 import { byId, changes, el, icon, replaceWhenBroken } from "../dom.js";
@@ -7,6 +7,8 @@ import { displayName, formatScore, safeUrl } from "../format.js";
 import { translator } from "../i18n.js";
 import { series } from "../viewing.js";
 import { reasonOf } from "./card.js";
+
+/** @typedef {{edit: (image: StoredImage) => void, remove: (image: StoredImage) => void}} Changing */
 
 /** A picture in full beside the query, with its words, and what can be done with it. */
 export class ViewerView {
@@ -23,7 +25,7 @@ export class ViewerView {
   /** @type {Element | null} */
   #cameFrom = null;
 
-  /** @param {{base: string, actions: Picking & {step: (by: 1 | -1) => void}}} parts */
+  /** @param {{base: string, actions: Picking & Changing & {step: (by: 1 | -1) => void}}} parts */
   constructor({ base, actions }) {
     this.#base = base;
     this.#actions = actions;
@@ -48,10 +50,11 @@ export class ViewerView {
 
   /** @param {State} state */
   render(state) {
-    const { viewed, locale, query } = state;
-    if (!this.#changed(viewed, locale, query, viewed && series(state))) return;
+    const { viewed, locale, query, isAdmin } = state;
+    const mayChange = isAdmin || !!state.library.which;
+    if (!this.#changed(viewed, locale, query, mayChange, viewed && series(state))) return;
     if (viewed) {
-      this.#renderPicture(viewed, state, translator(locale));
+      this.#renderPicture(viewed, state, mayChange, translator(locale));
       if (this.#dialog.open) return;
       this.#cameFrom = document.activeElement;
       this.#dialog.showModal();
@@ -65,9 +68,10 @@ export class ViewerView {
   /**
    * @param {Viewed} viewed
    * @param {State} state
+   * @param {boolean} mayChange
    * @param {Translator} tr
    */
-  #renderPicture(viewed, state, tr) {
+  #renderPicture(viewed, state, mayChange, tr) {
     const shown = series(state);
     const place = shown.findIndex(({ id }) => id === viewed.id);
     const name = displayName(viewed);
@@ -84,7 +88,7 @@ export class ViewerView {
       button.setAttribute("aria-disabled", String(place < 0 ? at !== 0 : !shown[at]));
     }
     const full = safeUrl(viewed.url, this.#base);
-    const own = state.query ?? state.rows.find(({ results }) => shown === results)?.query;
+    const own = state.library.which ? null : state.query ?? state.rows.find(({ results }) => shown === results)?.query;
     const given = own && safeUrl(own.kind === "stored" ? own.fullUrl : own.previewUrl, this.#base);
     this.#body.replaceChildren(
       el("div", { class: "viewer-pictures" }, [
@@ -94,9 +98,11 @@ export class ViewerView {
       el("div", { class: "viewer-words" }, [
         el("div", { class: "viewer-actions" }, [
           this.#button("search", tr.t("result.searchHint"), () => this.#actions.searchWith(viewed)),
-          !!state.query && this.#button("unlike", tr.t("result.unlikeHint"), () => this.#actions.unlike(viewed)),
+          !!own && !!state.query && this.#button("unlike", tr.t("result.unlikeHint"), () => this.#actions.unlike(viewed)),
           full && link(full, "save", tr.t("viewer.save"), { download: viewed.source_name.split("/").pop() || name.slice(0, 80) }),
           full && link(full, "open", tr.t("query.open"), { target: "_blank" }),
+          mayChange && this.#button("edit", tr.t("viewer.edit"), () => this.#actions.edit(viewed)),
+          mayChange && this.#button("bin", tr.t("viewer.delete"), () => this.#actions.remove(viewed)),
         ]),
         this.#facts(viewed, tr),
       ]),
@@ -120,7 +126,7 @@ export class ViewerView {
    * @param {() => void} click
    */
   #button(sign, label, click) {
-    return el("button", { class: "button small", type: "button" }, [icon(sign), label], { click });
+    return el("button", { class: "button small", type: "button", "data-act": sign }, [icon(sign), label], { click });
   }
 
   /**

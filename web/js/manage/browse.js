@@ -1,0 +1,238 @@
+// @ts-check
+/** @import {DeletedImage, State, StoredImage, Which} from "../types.js" */
+/** @import {Translator} from "../i18n.js" */
+/** @import {Picking} from "../views/card.js" */
+import { byId, changes, el, icon, replaceWhenBroken } from "../dom.js";
+import { displayName, safeUrl } from "../format.js";
+import { translator } from "../i18n.js";
+import { announce, reasonOf } from "./telling.js";
+
+/**
+ * @typedef {Picking & {open: (which: Which) => void, more: () => void, again: () => void,
+ *   edit: (image: StoredImage) => void, remove: (image: StoredImage) => void, restore: (image: DeletedImage) => void,
+ *   add: (files: File[]) => void, index: (open: boolean) => void, choose: (collection: string) => void}} BrowseActions
+ */
+
+/** @type {readonly Which[]} */
+const WHICH = ["all", "new", "random", "trash"];
+
+/** The library itself: which pictures are shown, what can be done with each, and where more are added. */
+export class BrowseView {
+  #base;
+  #actions;
+  #section = byId("library", HTMLElement);
+  #drag = /** @type {HTMLElement} */ (byId("drag", HTMLElement).querySelector("span"));
+  #title = el("h1", { id: "library-title", tabindex: "-1" });
+  #shown = el("p", { class: "fine" });
+  #collection = el("select", { id: "collection" });
+  #collectionWords = el("span");
+  #collectionField = el("label", { class: "field" }, [this.#collectionWords, this.#collection]);
+  #addWords = el("span");
+  #addHint = el("p", { class: "fine library-hint" });
+  #files = el("input", { type: "file", accept: "image/*", multiple: true, hidden: true, id: "add-chooser" });
+  #indexWords = el("span");
+  #index = el("button", { class: "button", type: "button", "aria-controls": "indexing" }, this.#indexWords);
+  #which = el("div", { class: "switch", role: "group" });
+  #others = el("button", { class: "button small", type: "button" });
+  #grid = el("ol", { class: "grid" });
+  #foot = el("div", { class: "results-foot" });
+  #more = el("button", { class: "button", type: "button" });
+  #fillsItself = false;
+  #headChanges = changes();
+  #serviceChanges = changes();
+  #gridChanges = changes();
+  #footChanges = changes();
+  /** @type {Map<StoredImage | DeletedImage, HTMLElement>} */
+  #cards = new Map();
+  #cardsIn = "";
+
+  /** @param {{base: string, actions: BrowseActions}} parts */
+  constructor({ base, actions }) {
+    this.#base = base;
+    this.#actions = actions;
+    const add = el("button", { class: "button primary", type: "button", id: "add" }, [icon("upload"), this.#addWords], {
+      click: () => this.#files.click(),
+    });
+    this.#section.append(
+      el("div", { class: "library-head" }, [this.#title, this.#shown, this.#collectionField, add, this.#index]),
+      this.#addHint,
+      this.#files,
+      el("section", { id: "adding", class: "box", "aria-labelledby": "adding-title", hidden: true }),
+      el("section", { id: "indexing", class: "box", "aria-labelledby": "indexing-title", hidden: true }),
+      el("div", { class: "library-bar" }, [this.#which, this.#others]),
+      this.#grid,
+      this.#foot,
+    );
+    this.#files.addEventListener("change", () => {
+      const files = [...(this.#files.files ?? [])];
+      // Emptied, so that choosing the same files again is a change again.
+      this.#files.value = "";
+      actions.add(files);
+    });
+    this.#index.addEventListener("click", () => actions.index(this.#index.getAttribute("aria-expanded") !== "true"));
+    this.#collection.addEventListener("change", () => actions.choose(this.#collection.value));
+    this.#others.addEventListener("click", () => actions.open("random"));
+    this.#more.addEventListener("click", actions.more);
+    new IntersectionObserver(
+      ([entry]) => {
+        if (entry.isIntersecting && this.#fillsItself) actions.more();
+      },
+      { rootMargin: "0px 0px 600px" },
+    ).observe(this.#more);
+  }
+
+  /** @param {State} state */
+  render(state) {
+    const { library, locale, service, thumbPx } = state;
+    const tr = translator(locale);
+    const isOpen = library.which !== null;
+    this.#section.hidden = !isOpen;
+    document.body.dataset.at = isOpen ? "library" : "search";
+    if (this.#headChanges(locale, library.which, library.indexing, thumbPx)) this.#renderHead(state, tr);
+    if (this.#serviceChanges(service.status?.collections, service.status?.collection)) this.#renderCollections(state);
+    const items = library.which === "trash" ? library.deleted : library.images;
+    if (this.#gridChanges(locale, items)) this.#renderGrid(items, tr);
+    if (this.#footChanges(locale, library.which, library.phase, library.next, library.error, items.length)) {
+      this.#renderFoot(state, items.length, tr);
+    }
+  }
+
+  /**
+   * @param {State} state
+   * @param {Translator} tr
+   */
+  #renderHead({ library: { which, indexing }, thumbPx }, tr) {
+    this.#title.textContent = tr.t("library.title");
+    this.#collectionWords.textContent = tr.t("library.collection");
+    this.#addWords.textContent = tr.t("library.add");
+    this.#addHint.textContent = tr.t("library.addHint");
+    this.#files.setAttribute("aria-label", tr.t("library.add"));
+    this.#indexWords.textContent = tr.t("library.index");
+    this.#index.setAttribute("aria-expanded", String(indexing));
+    this.#which.setAttribute("aria-label", tr.t("library.show"));
+    this.#others.textContent = tr.t("library.others");
+    this.#others.hidden = which !== "random";
+    this.#drag.textContent = tr.t(which ? "library.release" : "drag.release");
+    this.#grid.style.setProperty("--thumb", `${thumbPx}px`);
+    WHICH.forEach((one, place) => {
+      const known = this.#which.children[place];
+      const button = known ?? el("button", { type: "button", "data-which": one }, [], { click: () => this.#actions.open(one) });
+      if (!known) this.#which.append(button);
+      button.textContent = tr.t(`library.${one}`);
+      button.setAttribute("aria-pressed", String(one === which));
+    });
+  }
+
+  /** @param {State} state */
+  #renderCollections({ service: { status }, collection }) {
+    const here = status?.collection ?? collection;
+    const names = [...new Set([...(status?.collections ?? []), here])].filter(Boolean);
+    this.#collectionField.hidden = names.length < 2;
+    this.#collection.replaceChildren(...names.map((name) => el("option", { value: name }, name)));
+    this.#collection.value = here;
+  }
+
+  /**
+   * @param {readonly (StoredImage | DeletedImage)[]} items
+   * @param {Translator} tr
+   */
+  #renderGrid(items, tr) {
+    const before = this.#cardsIn === tr.locale ? this.#cards : new Map();
+    this.#cardsIn = tr.locale;
+    this.#cards = new Map(items.map((item) => [item, before.get(item) ?? this.#card(item, tr)]));
+    const wanted = [...this.#cards.values()];
+    const kept = new Set(wanted);
+    const old = [...this.#grid.children];
+    const focused = old.findIndex((card) => card.contains(document.activeElement));
+    const isLost = focused >= 0 && !kept.has(/** @type {HTMLElement} */ (old[focused]));
+    for (const card of old) if (!kept.has(/** @type {HTMLElement} */ (card))) card.remove();
+    wanted.forEach((card, place) => {
+      if (this.#grid.children[place] !== card) this.#grid.insertBefore(card, this.#grid.children[place] ?? null);
+    });
+    // What was pressed is gone: its place is where the keyboard goes on.
+    if (isLost) (wanted[Math.min(focused, wanted.length - 1)]?.querySelector("button") ?? this.#title).focus();
+  }
+
+  /**
+   * @param {State} state
+   * @param {number} shown
+   * @param {Translator} tr
+   */
+  #renderFoot({ library: { which, phase, next, error } }, shown, tr) {
+    this.#fillsItself = false;
+    this.#grid.setAttribute("aria-busy", String(phase === "loading"));
+    this.#shown.textContent = phase === "done" && shown ? tr.t("library.shown", { n: tr.number(shown) }) : "";
+    if (phase === "loading") {
+      this.#foot.replaceChildren(el("p", { class: "fine" }, tr.t("library.loading")));
+    } else if (error) {
+      const again = el("button", { class: "button", type: "button" }, tr.t(error.status === 401 ? "library.giveKey" : "notice.retry"), {
+        click: this.#actions.again,
+      });
+      this.#foot.replaceChildren(el("div", { class: "nothing", role: "alert" }, [el("p", { dir: "auto" }, reasonOf(error, tr)), again]));
+    } else if (next) {
+      this.#more.textContent = tr.t(phase === "more" ? "results.loadingMore" : "results.more");
+      this.#more.setAttribute("aria-disabled", String(phase === "more"));
+      this.#fillsItself = phase === "done";
+      // Put in anew, so that the observer looks again whether it is still in sight.
+      this.#foot.replaceChildren(this.#more);
+    } else if (shown) {
+      this.#foot.replaceChildren(el("p", { class: "fine" }, which === "random" ? "" : tr.t("results.end")));
+    } else {
+      const words = tr.t(which === "trash" ? "library.emptyTrash" : which === "new" ? "library.emptyNew" : "library.empty");
+      this.#foot.replaceChildren(el("div", { class: "nothing" }, [icon("picture"), el("p", {}, words)]));
+    }
+    if (which && phase === "loading") announce(tr.t("library.loading"));
+    else if (which && phase === "done") announce(shown ? tr.t("library.shown", { n: tr.number(shown) }) : (this.#foot.textContent ?? ""));
+  }
+
+  /**
+   * @param {StoredImage | DeletedImage} item
+   * @param {Translator} tr
+   */
+  #card(item, tr) {
+    const name = displayName(item);
+    const title = el("span", { class: "card-title", dir: "auto", title: name.slice(0, 300) }, name);
+    const picture = el("span", { class: "card-picture" });
+    if ("deleted_at" in item) {
+      const day = new Date(item.deleted_at).toLocaleDateString(tr.locale);
+      picture.append(el("span", { class: "broken" }, icon("bin")));
+      const label = tr.t("library.restore", { name });
+      return el("li", { class: "card", "data-id": item.id }, [
+        picture,
+        el("div", { class: "card-words" }, [
+          title,
+          el("span", { class: "card-reason" }, tr.t("library.deletedAt", { day })),
+          el("button", { class: "button small", type: "button", "aria-label": label }, [icon("undo"), tr.t("library.restoreHint")], {
+            click: () => this.#actions.restore(item),
+          }),
+        ]),
+      ]);
+    }
+    const source = safeUrl(item.thumbnail_url, this.#base);
+    if (source) {
+      const size = { width: item.width || 1, height: item.height || 1 };
+      const image = el("img", { src: source, alt: "", ...size, loading: "lazy", decoding: "async", draggable: "false" });
+      replaceWhenBroken(image, tr.t("result.broken"));
+      picture.append(image);
+    } else {
+      picture.append(el("span", { class: "broken" }, icon("picture")));
+    }
+    /** @param {string} sign @param {string} label @param {string} hint @param {() => void} click */
+    const act = (sign, label, hint, click) =>
+      el("button", { class: "icon-button", type: "button", "aria-label": label, title: hint, "data-act": sign }, icon(sign), { click });
+    return el("li", { class: "card", "data-id": item.id }, [
+      el("button", { class: "card-pick", type: "button", "aria-label": tr.t("library.view", { name }) }, picture, {
+        click: () => this.#actions.view(item),
+      }),
+      el("div", { class: "card-words" }, [
+        title,
+        el("div", { class: "card-line" }, [
+          el("span", { class: "card-reason" }, `${item.width} × ${item.height}`),
+          act("search", tr.t("result.searchWith", { name }), tr.t("result.searchHint"), () => this.#actions.searchWith(item)),
+          act("edit", tr.t("library.edit", { name }), tr.t("viewer.edit"), () => this.#actions.edit(item)),
+          act("bin", tr.t("library.delete", { name }), tr.t("viewer.delete"), () => this.#actions.remove(item)),
+        ]),
+      ]),
+    ]);
+  }
+}
