@@ -190,9 +190,10 @@ def _describe(one: Attempt[SearchAnswer]) -> dict[str, Any]:
 
 
 def _load(services: Services, collection: str) -> float:
-    """Milliseconds that loading the network took: no part of a search, which a service has behind it."""
+    """Milliseconds that loading network and codecs took: no part of a search, as a service has it behind it."""
     started = time.perf_counter()
     services.search.warm_up(collection)
+    services.preparer.warm_up()
     return (time.perf_counter() - started) * 1000
 
 

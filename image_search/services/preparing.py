@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from PIL.Image import Image
+from PIL.Image import new as new_image
 
 from image_search.errors import ImageTooLarge, InvalidImage, UnsupportedFormat
 from image_search.fingerprint import content_hash, is_low_detail, perceptual_hash, query_hashes
@@ -68,6 +69,10 @@ class Preparer:
         """
         tiny = _tiny(thumbnail(image, self.thumbnail_px))
         return query_hashes(tiny), is_low_detail(tiny)
+
+    def warm_up(self) -> None:
+        """Do now what the first picture would wait for: codecs and transforms are loaded at their first use."""
+        self.fingerprint(self.decode(encode_jpeg(new_image("RGB", (8, 8))), 0).image)
 
     def prepare(
         self,
