@@ -67,7 +67,7 @@ def trash_key(collection: str, image_id: str) -> str:
 
 def query_key(day: date, image_id: str) -> str:
     """Key of a picture that was searched with on that day; it is no picture of the library."""
-    return f"{QUERIES}{day.isoformat()}/{_fan_out(image_id)}"
+    return f"{QUERIES}{day:%Y-%m-%d}/{_fan_out(image_id)}"
 
 
 def in_trash(key: str) -> tuple[str, str]:
