@@ -115,6 +115,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
             services.announce(self._address)
             if services.collections.exists(collection):
                 services.search.warm_up(collection)
+            services.preparer.warm_up()
         except ImageSearchError as error:
             # The service starts all the same: /readyz says so, and requests try again.
             _log.warning("not ready yet: %s", error)
