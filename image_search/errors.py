@@ -39,7 +39,9 @@ class InvalidParameter(InvalidInput):
     """A parameter has the wrong type or is out of range; `field` names it."""
 
     def __init__(self, field: str, reason: str, *, malformed: bool = False) -> None:
-        super().__init__(f"{field}: {reason}" if field else reason)
+        # A reason about a part of the field begins with the path to that part.
+        named = not field or reason.startswith((f"{field}:", f"{field}."))
+        super().__init__(reason if named else f"{field}: {reason}")
         self.field = field
         self.reason = reason
         self.malformed = malformed

@@ -8,7 +8,8 @@ A filter is a JSON object whose members all have to hold; `{}` holds for every r
     title, text, source_name, source_url eq, ne, in, contains, starts_with
     id                                   eq, ne, in
     width, height                        eq, ne, gt, gte, lt, lte: numbers
-    created_at                           the same: texts of RFC 3339, compared as seconds
+    created_at                           the same: texts of RFC 3339, compared as seconds; a day alone is
+                                         its midnight in UTC
     low_detail                           eq, ne: true or false
     fields.NAME                          eq, ne, in, gt, gte, lt, lte: texts or numbers; eq, ne, in: also
                                          true and false; exists: true or false
@@ -75,6 +76,7 @@ _OPERATORS: Final[Mapping[Kind, tuple[Operator, ...]]] = {
 _LISTS = frozenset({"in", "any", "all", "none"})
 _ORDERS = frozenset({"gt", "gte", "lt", "lte"})
 _FIELD_PREFIX = "fields."
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _TIME = re.compile(
     r"\d{4}-\d\d-\d\d[Tt](?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,9})?([Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)", re.ASCII
 )
@@ -340,10 +342,12 @@ def _number(value: object, path: str, wanted: str) -> int | float:
 
 
 def _seconds(value: object, path: str) -> int | float:
-    """Unix time of an RFC 3339 text; records have whole seconds, so any fraction stands for a half."""
+    """Unix time of an RFC 3339 text, or of a day; records have whole seconds, so any fraction stands for a half."""
+    if isinstance(value, str) and _DAY.fullmatch(value):
+        value = f"{value}T00:00:00Z"
     parsed = _TIME.fullmatch(value) if isinstance(value, str) else None
     if parsed is None:
-        raise _refusal(path, f'{_say(value)}; a time such as "2026-01-31T12:00:00Z" is expected')
+        raise _refusal(path, f'{_say(value)}; a time such as "2026-01-31T12:00:00Z", or a day, is expected')
     whole = parsed[0].upper().replace(parsed[1] or "", "").replace("Z", "+00:00")
     try:
         moment = int(datetime.fromisoformat(whole).timestamp())

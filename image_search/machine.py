@@ -6,6 +6,9 @@ import os
 
 import psutil
 
+# It tells the load since the call before: the first would find none and say 0.
+psutil.cpu_percent(interval=None)
+
 
 def available_cores() -> int:
     """Cores that this process may use (a container may have fewer than the machine)."""

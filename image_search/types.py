@@ -129,6 +129,12 @@ class IngestReport:
     """Pictures of this run whose words were longer than is kept: the beginning is."""
     warnings: tuple[Failure, ...] = ()
     """Sidecars that could not be read; their pictures are ingested all the same."""
+    reworded: int = 0
+    """Of the unchanged: whose title, tags, text or fields were changed by what is said of them now."""
+    unmatched: int = 0
+    """Entries of the metadata file that name no file of this run."""
+    unmatched_names: tuple[str, ...] = ()
+    """The first of those."""
 
 
 JobState: TypeAlias = Literal["queued", "running", "done", "failed", "cancelled"]

@@ -294,6 +294,13 @@ def build_services(settings: Settings, *, max_pixels: int | None = None, bulk: b
     )
 
 
+def served_at(settings: Settings) -> str | None:
+    """Address of the server that serves this library already; None where there is none that is known of."""
+    from image_search.vectors.lite_engine import served_at as address_of
+
+    return None if "://" in settings.milvus_uri else address_of(Path(settings.milvus_uri))
+
+
 def _milvus(settings: Settings) -> VectorStore:
     from image_search.vectors.milvus_store import MilvusVectorStore
 

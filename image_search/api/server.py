@@ -21,7 +21,7 @@ from image_search.api.app import create_app
 from image_search.api.auth import load_keys
 from image_search.config import Settings
 from image_search.errors import ConfigError, ImageSearchError
-from image_search.wiring import Services, build_services
+from image_search.wiring import Services, build_services, served_at
 
 _log = logging.getLogger(__name__)
 
@@ -33,6 +33,8 @@ def run_server(settings: Settings, say: Callable[[str], None], on_ready: Callabl
     """
     http = settings.http_server
     _check_port(http.host, http.port)
+    if (other := served_at(settings)) is not None:
+        say(f"This library is served at {other} already; this server joins it.")
     keys = load_keys(settings)
     shown = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(http.host, http.host)  # noqa: S104
     ready = {"address": f"http://{_bracketed(shown)}:{http.port}"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -42,6 +43,8 @@ def serve(
 
     def on_ready(ready: dict[str, str]) -> None:
         emit({**ready, "model": chosen}, as_json=as_json, text=lambda: say(f"Serving on {ready['address']}"))
+        if settings.library.data_dir:
+            say(f"Other commands on this library: image-search --data-dir {shlex.quote(str(settings.data_dir))} ...")
 
     run_server(settings, say, on_ready)
 
@@ -86,7 +89,9 @@ def status(context: CliContext, collection: str | None, as_json: bool) -> None:
     Example:
       image-search status --json
     """
-    with context.services() as services:
+    there = context.has_library()
+    # An empty folder elsewhere answers for a library that is not there: asking must not make one.
+    with context.services(temporary=not there) as services:
         found = services.library.status(context.collection(collection))
     spec = found.spec
     data = {
@@ -101,6 +106,9 @@ def status(context: CliContext, collection: str | None, as_json: bool) -> None:
     }
 
     def text() -> None:
+        if not there:
+            click.echo(context.no_library())
+            return
         for key, value in data.items():
             click.echo(f"{key:17} {', '.join(value) if isinstance(value, list) else value}")
 

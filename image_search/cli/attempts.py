@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -35,6 +36,17 @@ def attempt(name: str, action: Callable[[], T], faults: tuple[type[ImageSearchEr
         return Attempt(name, action(), None)
     except faults as error:
         return Attempt(name, None, error)
+
+
+@contextmanager
+def naming(name: str) -> Iterator[None]:
+    """Say of which picture it is what is wrong with a picture; "" = of none that has a name."""
+    try:
+        yield
+    except PICTURE_FAULTS as error:
+        if not name:
+            raise
+        raise type(error)(f"{name}: {error}") from error
 
 
 def failures(attempts: Sequence[Attempt[T]]) -> list[Failure]:

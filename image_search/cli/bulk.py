@@ -22,10 +22,11 @@ from image_search.cli.sources import (
     list_option,
     metadata_for,
     metadata_option,
+    nothing_found,
     print_words,
     source_of,
 )
-from image_search.cli.tables import print_failures
+from image_search.cli.tables import count, plain, print_failures
 from image_search.errors import InvalidParameter
 from image_search.services.scanning import Source
 
@@ -67,7 +68,7 @@ def ingest(
     """
     source = source_of(folder, listed)
     name = context.collection(collection)
-    with context.services(bulk=True) as services, stop_on_signals() as stop:
+    with context.services(creates=True, bulk=True) as services, stop_on_signals() as stop:
         table = metadata_for(metadata, source)
         with progress_bar() as on_progress:
             report = services.ingest.run(
@@ -84,13 +85,24 @@ def ingest(
                 fitted = services.indexing.fit_if_configured(name, on_progress=on_progress)
         spec = services.collections.spec(name)
 
+    seen = report.added + report.unchanged + report.duplicates + len(report.failed)
+
     def text() -> None:
+        if not seen and not report.interrupted:
+            click.echo(nothing_found(source))
+            return
+        reworded = f" ({report.reworded} of them with new words)" if report.reworded else ""
         click.echo(
-            f"{report.added} added, {report.unchanged} unchanged, {report.duplicates} duplicates, "
+            f"{report.added} added, {report.unchanged} unchanged{reworded}, {report.duplicates} duplicates, "
             f"{len(report.failed)} failed; {report.images_per_second:.0f} pictures/s, {report.elapsed_s:.1f} s"
         )
         print_failures(report.failed)
         print_words(report.cut, report.warnings)
+        if report.unmatched:
+            click.echo(
+                f"{count(report.unmatched, 'entry', 'entries')} of the metadata file without a picture here, "
+                f"the first: {plain(report.unmatched_names[0])}"
+            )
         if fitted:
             click.echo(f"Fitted the projection {fitted}.")
         elif spec.projection_id == "none" and spec.dim > 512 and not report.interrupted:
@@ -136,7 +148,7 @@ def import_command(context: CliContext, path: Path, files: Path | None, collecti
       image-search import vectors.npy --files files.txt
     """
     name = context.collection(collection)
-    with context.services() as services, progress_bar() as on_progress:
+    with context.services(creates=True) as services, progress_bar() as on_progress:
         if path.suffix == ".npy":
             if files is None:
                 raise InvalidParameter("--files", "an .npy matrix needs the list of its rows' files")

@@ -23,8 +23,9 @@ from image_search.cli.context import (
     pass_context,
     stop_on_signals,
 )
+from image_search.cli.ids import short_id
 from image_search.cli.progress import progress_bar
-from image_search.cli.tables import name_of, plain, print_failures, print_table, short_id
+from image_search.cli.tables import count, name_of, plain, print_failures, print_table
 from image_search.errors import InvalidParameter, UnsupportedFormat
 from image_search.fingerprint import content_hash
 from image_search.interfaces import Keeping
@@ -37,6 +38,7 @@ from image_search.wiring import Services
 
 MANY = 20
 """From so many files on, progress is shown."""
+SHOWN_OTHERS = 5
 _STDIN_FILE = Path("/dev/stdin")
 """The file that stdin was redirected from, where it was."""
 _STATES = {
@@ -247,12 +249,12 @@ def _print(report: _Report) -> None:
     if rows:
         print_table(("", "file", "id", "in the library"), rows)
     counts = report.counts
-    left_out = f"; {len(report.not_pictures)} files are no pictures" if report.not_pictures else ""
-    click.echo(
-        f"{counts['identical']} identical, {counts['near_duplicate']} near-duplicates, {counts['no']} new, "
-        f"{len(report.failed)} failed{left_out}"
-    )
+    near = count(counts["near_duplicate"], "near-duplicate", "near-duplicates")
+    click.echo(f"{counts['identical']} identical, {near}, {counts['no']} new, {len(report.failed)} failed")
     print_failures(report.failed)
+    if others := report.not_pictures:
+        names = [plain(name) for name in others[:SHOWN_OTHERS]] + ["..."] * (len(others) > SHOWN_OTHERS)
+        click.echo(f"{count(len(others), 'file is no picture', 'files are no pictures')}: {', '.join(names)}")
 
 
 COMMANDS = (check,)

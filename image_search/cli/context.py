@@ -19,7 +19,7 @@ import click
 from rich.console import Console
 
 from image_search.config import Settings, load_settings
-from image_search.errors import ConfigError, ImageSearchError, InvalidParameter
+from image_search.errors import CollectionNotFound, ConfigError, ImageSearchError, InvalidParameter
 from image_search.types import Failure
 
 if TYPE_CHECKING:
@@ -48,12 +48,26 @@ class CliContext:
         """The collection that is meant: the one that is named, else the configured one."""
         return named or self.settings.library.collection
 
+    def has_library(self) -> bool:
+        """Whether something was stored in the data folder; a server's library is always taken to be there."""
+        uri = self.settings.milvus_uri
+        return "://" in uri or Path(uri).exists() or (self.settings.data_dir / "jobs.sqlite").exists()
+
+    def no_library(self) -> str:
+        """What to say where there is none."""
+        return f"no library in {self.settings.data_dir} yet: ingest some pictures first"
+
     @contextmanager
-    def services(self, *, bulk: bool = False, temporary: bool = False) -> Iterator[Services]:
-        """Services over the configured stores, closed at the end; `bulk` = tuned for many pictures, `temporary` = with
-        a data folder that is empty now and gone at the end."""
+    def services(self, *, creates: bool = False, bulk: bool = False, temporary: bool = False) -> Iterator[Services]:
+        """Services over the configured stores, closed at the end.
+
+        `creates`: make a library where there is none; else CollectionNotFound is raised there, and nothing is made.
+        `bulk`: tuned for many pictures. `temporary`: with a data folder that is empty now and gone at the end.
+        """
         from image_search.wiring import build_services
 
+        if not (creates or temporary or self.has_library()):
+            raise CollectionNotFound(self.no_library())
         with contextlib.ExitStack() as stack:
             settings = self.settings
             if temporary:
@@ -62,6 +76,8 @@ class CliContext:
                     settings,
                     library=replace(settings.library, data_dir=folder),
                     embedding=replace(settings.embedding, cache_dir=str(settings.model_cache_dir)),
+                    # A file that is configured by its path is not this folder's.
+                    milvus=settings.milvus if "://" in settings.milvus_uri else replace(settings.milvus, uri=""),
                 )
             services = build_services(settings, bulk=bulk)
             stack.callback(services.close)

@@ -18,9 +18,9 @@ from image_search.cli.context import (
     pass_context,
     stop_on_signals,
 )
-from image_search.cli.ids import any_ids, deleted_ids, stored_ids
-from image_search.cli.options import page_options
-from image_search.cli.tables import brief, name_of, print_failures, print_table, short_id
+from image_search.cli.ids import any_ids, only_in_trash, short_id
+from image_search.cli.options import ListingGroup, page_options
+from image_search.cli.tables import brief, name_of, print_failures, print_table
 from image_search.errors import Conflict, ImageNotFound, InvalidParameter
 from image_search.names import rfc3339
 from image_search.services.answer import describe_record
@@ -50,14 +50,17 @@ def delete(
     """
     name, days = context.collection(collection), context.settings.library.trash_days
     with context.services() as services:
-        find = any_ids if permanently else stored_ids
-        deleted = services.library.delete(name, find(services, name, image_ids), permanently=permanently)
+        wanted = any_ids(services, name, image_ids)
+        already = [] if permanently else only_in_trash(services, name, wanted)
+        deleted = services.library.delete(name, wanted, permanently=permanently)
         purged = services.purge_daily()
     restorable = 0 if permanently else days
 
     def text() -> None:
         how = f"; for {restorable} days: image-search restore ID" if restorable else " for good"
         click.echo(f"{deleted} deleted{how if deleted else ''}")
+        if already:
+            click.echo(f"{len(already)} in the trash already: image-search restore {' '.join(map(short_id, already))}")
         if purged:
             click.echo(f"{purged} that had been in the trash for more than {days} days are gone for good")
 
@@ -71,7 +74,7 @@ def delete(
 @json_option
 @pass_context
 def restore(context: CliContext, image_ids: tuple[str, ...], collection: str | None, as_json: bool) -> None:
-    """Bring deleted pictures back as they were.
+    """Bring deleted pictures back as they were; one that is in the library already stays as it is.
 
     \b
     Example:
@@ -81,7 +84,7 @@ def restore(context: CliContext, image_ids: tuple[str, ...], collection: str | N
     with context.services() as services:
 
         def bring_back(given: str) -> dict[str, Any]:
-            record = services.library.restore(name, *deleted_ids(services, name, [given]))
+            record = services.library.restore(name, *any_ids(services, name, [given]))
             return {"id": record.image_id, **describe_record(record)}
 
         # One alone is told as the error that it is.
@@ -99,9 +102,9 @@ def restore(context: CliContext, image_ids: tuple[str, ...], collection: str | N
     exit_if(failed)
 
 
-@click.group()
+@click.group(cls=ListingGroup)
 def trash() -> None:
-    """List deleted pictures, or let them go for good."""
+    """List deleted pictures (alone: the same as `list`), or let them go for good."""
 
 
 @trash.command(name="list")

@@ -8,15 +8,15 @@ from typing import Any
 import click
 
 from image_search.cli.context import CliContext, emit, json_option, pass_context
-from image_search.cli.options import page_options
+from image_search.cli.options import ListingGroup, page_options
 from image_search.cli.tables import brief, plain, print_table, print_values
 from image_search.names import rfc3339
 from image_search.types import Job
 
 
-@click.group()
+@click.group(cls=ListingGroup)
 def jobs() -> None:
-    """Look after the long-running work that `serve` does."""
+    """Look after the long-running work that `serve` does; alone: the same as `list`."""
 
 
 @jobs.command(name="list")

@@ -70,7 +70,8 @@ def models_which(context: CliContext, collection: str | None, as_json: bool) -> 
       image-search --set embedding.model=resnet50 models which
     """
     name = context.collection(collection)
-    with context.services() as services:
+    # An empty folder elsewhere answers for a library that is not there: asking must not make one.
+    with context.services(temporary=not context.has_library()) as services:
         try:
             chosen = asdict(services.library.choose_model(name))
         except VectorStoreError as error:
@@ -120,7 +121,7 @@ def models_quantise(context: CliContext, name: str, folder: Path, as_json: bool)
 
     cache_dir = context.settings.model_cache_dir
     model = find_source(name, cache_dir)
-    with context.services() as services, stop_on_signals() as stop, progress_bar() as on_progress:
+    with context.services(creates=True) as services, stop_on_signals() as stop, progress_bar() as on_progress:
         pictures = services.quantising.read(
             folder,
             lambda image: preprocess(image, model.spec),

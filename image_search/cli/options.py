@@ -20,6 +20,16 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
+class ListingGroup(click.Group):
+    """Commands of which `list` is meant where none is named."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """The arguments that are left for the command."""
+        if not args or (args[0].startswith("-") and args[0] not in self.get_help_option_names(ctx)):
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+
 class FilterType(click.ParamType[Filter]):
     """JSON, or @FILE with JSON in it."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -18,6 +19,7 @@ from image_search.cli.attempts import (
     exit_if,
     failures,
     file_name,
+    naming,
     read_picture,
 )
 from image_search.cli.context import (
@@ -30,15 +32,15 @@ from image_search.cli.context import (
     pass_context,
     say,
 )
-from image_search.cli.ids import stored_ids
+from image_search.cli.ids import short_id, stored_ids
 from image_search.cli.options import CropType, WeightsType, filter_option
-from image_search.cli.tables import brief, name_of, plain, print_failures, print_table, short_id, size_of
+from image_search.cli.tables import brief, name_of, plain, print_failures, print_table, size_of
 from image_search.errors import ImageNotFound, InvalidParameter
 from image_search.filters import Filter
 from image_search.ranking import Collapse, Weights
 from image_search.services.answer import RankedHit, SearchAnswer
 from image_search.services.query import Crop, Query
-from image_search.types import SearchParams
+from image_search.types import ImageRecord, SearchParams
 from image_search.wiring import Services
 
 _MATCHES = {"identical": "identical", "near_duplicate": "near-duplicate", "similar": ""}
@@ -46,7 +48,7 @@ _MATCHES = {"identical": "identical", "near_duplicate": "near-duplicate", "simil
 
 @click.command()
 @click.argument("files", type=click.Path(path_type=Path), nargs=-1, metavar="[FILE]...")
-@click.option("--text", default="", metavar="WORDS", help="Words, alone or with a picture.")
+@click.option("--text", metavar="WORDS", help="Words, alone or with a picture.")
 @click.option("--text-of", metavar="ID", help="Take the words of this stored picture.")
 @click.option("--url", metavar="URL", help="Search with the picture at this address.")
 @click.option("--id", "image_id", metavar="ID", help="Search with a picture of the library.")
@@ -73,7 +75,7 @@ _MATCHES = {"identical": "identical", "near_duplicate": "near-duplicate", "simil
 def search(
     context: CliContext,
     files: tuple[Path, ...],
-    text: str,
+    text: str | None,
     text_of: str | None,
     url: str | None,
     image_id: str | None,
@@ -106,16 +108,19 @@ def search(
       image-search search photo.jpg --crop 0,0,0.5,1
       curl -s https://example.org/photo.jpg | image-search search -
     """
-    _check_given(files, url, image_id, at_random, worded=bool(text.strip() or text_of))
+    if text is not None and not text.strip():
+        raise InvalidParameter("--text", "is empty")
+    _check_given(files, url, image_id, at_random, worded=bool(text or text_of))
     if unlike and not (files or url or image_id or at_random):
         raise InvalidParameter("--unlike", "needs a picture that it is taken from")
     name = context.collection(collection)
     params = SearchParams(top_k, offset, min_score, ef, nprobe)
     with context.services() as services:
+        taken = _random_picture(services, name) if at_random else None
         query = Query(
             image_url=url,
-            image_id=_random_id(services, name) if at_random else _one_id(services, name, image_id),
-            text=text,
+            image_id=taken.image_id if taken else _one_id(services, name, image_id),
+            text=text or "",
             text_of=_one_id(services, name, text_of) or "",
             weights=weights or Weights(),
             negative_ids=tuple(stored_ids(services, name, unlike)),
@@ -126,14 +131,23 @@ def search(
         if len(files) < 2:
             if files:
                 query = replace(query, image=read_picture(files[0], services.preparer.max_bytes))
-            answer = services.search.search(name, query, params)
-            emit(answer.as_dict(), as_json=as_json, text=lambda: _print_answer(answer))
+            load_ms = _load(services, name) if files or url else 0.0
+            with naming(file_name(files[0]) if files else ""):
+                answer = services.search.search(name, query, params)
+
+            def text_of_one() -> None:
+                if taken:
+                    click.echo(f"Searching with {short_id(taken.image_id)} {name_of(taken)}")
+                _print_answer(answer, load_ms)
+
+            emit(answer.as_dict(), as_json=as_json, text=text_of_one)
             return
+        load_ms = _load(services, name)
         attempts = [
             attempt(file_name(file), partial(_search_file, services, name, query, file, params), PICTURE_FAULTS)
             for file in files
         ]
-    emit([_describe(one) for one in attempts], as_json=as_json, text=lambda: _print_blocks(attempts))
+    emit([_describe(one) for one in attempts], as_json=as_json, text=lambda: _print_blocks(attempts, load_ms))
     exit_if(failures(attempts))
 
 
@@ -157,11 +171,11 @@ def _one_id(services: Services, collection: str, given: str | None) -> str | Non
     return stored_ids(services, collection, [given])[0] if given else None
 
 
-def _random_id(services: Services, collection: str) -> str:
+def _random_picture(services: Services, collection: str) -> ImageRecord:
     found = services.library.random_images(collection)
     if not found:
         raise ImageNotFound(f"collection {collection!r} has no pictures")
-    return found[0].image_id
+    return found[0]
 
 
 def _search_file(services: Services, collection: str, query: Query, file: Path, params: SearchParams) -> SearchAnswer:
@@ -175,31 +189,44 @@ def _describe(one: Attempt[SearchAnswer]) -> dict[str, Any]:
     return {"file": one.name, "error": describe_error(one.error) if one.error else None}
 
 
-def _print_blocks(attempts: Sequence[Attempt[SearchAnswer]]) -> None:
+def _load(services: Services, collection: str) -> float:
+    """Milliseconds that loading the network took: no part of a search, which a service has behind it."""
+    started = time.perf_counter()
+    services.search.warm_up(collection)
+    return (time.perf_counter() - started) * 1000
+
+
+def _print_blocks(attempts: Sequence[Attempt[SearchAnswer]], load_ms: float) -> None:
     for one in attempts:
         if one.result is not None:
             click.echo(f"{plain(one.name)}:")
-            _print_answer(one.result)
+            _print_answer(one.result, load_ms)
+            load_ms = 0.0
             click.echo()
     if failed := failures(attempts):
         say(f"{len(failed)} of {len(attempts)} could not be searched with:")
         print_failures(failed, err=True)
 
 
-def _print_answer(answer: SearchAnswer) -> None:
+def _print_answer(answer: SearchAnswer, load_ms: float) -> None:
     out = console()
-    if not answer.hits:
+    offset = answer.params.offset
+    if not answer.hits and offset:
+        out.print(f"No more results: there are no more than {offset}.")
+    elif not answer.hits:
         out.print("Nothing found.")
     else:
         if answer.nothing_close:
             out.print(f"Nothing close: no picture reaches {answer.cut_off or 0:.2f}. The nearest all the same:")
         _print_hits(answer)
     if answer.has_more:
-        out.print(f"There are more: --offset {answer.params.offset + len(answer.hits)}", style="dim")
+        out.print(f"There are more: --offset {offset + len(answer.hits)}", style="dim")
     timing = answer.timing_ms
+    loaded = f"load {load_ms:.1f} ms, " if load_ms else ""
     fetched = f"fetch {timing['fetch']:.1f} ms, " if timing["fetch"] else ""
     out.print(
-        f"{fetched}decode {timing['decode']:.1f} ms, embed {timing['embed']:.1f} ms, search {timing['search']:.1f} ms",
+        f"{loaded}{fetched}decode {timing['decode']:.1f} ms, embed {timing['embed']:.1f} ms, "
+        f"search {timing['search']:.1f} ms",
         style="dim",
     )
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
+from image_search.cli.attempts import file_name
 from image_search.cli.context import say
-from image_search.cli.tables import print_failures
+from image_search.cli.tables import plain, print_failures
 from image_search.errors import InvalidInput, InvalidParameter
 from image_search.metadata.reader import read_metadata
 from image_search.metadata.table import EMPTY_TABLE, MetadataTable
@@ -36,10 +37,20 @@ embedded_option = click.option(
 
 
 def source_of(folder: Path | None, listed: Path | None) -> Source:
-    """The folder, or the list. Raises InvalidParameter where it is not exactly one."""
+    """The folder, or the list. Raises InvalidParameter where it is not exactly one, InvalidInput where it is absent."""
     if (folder is None) == (listed is None):
         raise InvalidParameter("FOLDER", "give a folder, or --list FILE")
-    return Source(folder or Path(), listed)
+    if folder is not None and folder.is_file():
+        raise InvalidParameter("FOLDER", f"{file_name(folder)!r} is a file: give its folder, or --list FILE")
+    source = Source(folder or Path(), listed)
+    # Before anything is opened: a slip must not make a library.
+    source.check()
+    return source
+
+
+def nothing_found(source: Source) -> str:
+    """What to say where there was no file at all."""
+    return f"No pictures found in {plain(file_name(source.listed or source.folder))}."
 
 
 def metadata_for(path: Path | None, source: Source) -> MetadataTable:

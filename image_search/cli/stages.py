@@ -22,6 +22,7 @@ from image_search.cli.sources import (
     list_option,
     metadata_for,
     metadata_option,
+    nothing_found,
     print_words,
     source_of,
 )
@@ -56,7 +57,7 @@ def preprocess(
       image-search preprocess ~/Pictures && image-search embed && image-search index
     """
     source = source_of(folder, listed)
-    with context.services() as services, stop_on_signals() as stop:
+    with context.services(creates=True) as services, stop_on_signals() as stop:
         table = metadata_for(metadata, source)
         with progress_bar() as on_progress:
             report = services.stages.preprocess(
@@ -70,6 +71,9 @@ def preprocess(
             )
 
     def text() -> None:
+        if not (report.added or report.unchanged or report.failed or report.interrupted):
+            click.echo(nothing_found(source))
+            return
         click.echo(
             f"{report.added} pictures in {report.shards} new shards, {report.unchanged} there before, "
             f"{len(report.failed)} failed"
@@ -98,7 +102,11 @@ def embed(
     Example:
       image-search embed
     """
-    with context.services(bulk=True) as services, stop_on_signals() as stop, progress_bar() as on_progress:
+    with (
+        context.services(creates=True, bulk=True) as services,
+        stop_on_signals() as stop,
+        progress_bar() as on_progress,
+    ):
         provider = services.collections.provider_for(context.collection(collection))
         report = services.stages.embed(
             pictures or services.staged_pictures,
@@ -155,13 +163,15 @@ def index(
 
     if fit and projection:
         raise InvalidParameter("--fit", "and --projection exclude each other")
+    if fit == "pca":
+        raise InvalidParameter("--fit", "'pca': give a number, e.g. pca:128")
     if fit and not fit.startswith("pca:"):
         raise InvalidParameter("--fit", f"{fit!r}: only pca:N is fitted")
     if params and not kind:
         raise InvalidParameter("--params", "needs --kind")
     name = context.collection(collection)
     with (
-        context.services() as services,
+        context.services(creates=True) as services,
         stop_on_signals() as stop,
         progress_bar() as bar,
         telling_failures(bar, as_json=as_json) as on_progress,

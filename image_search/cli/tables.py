@@ -10,7 +10,7 @@ import click
 from rich.table import Table
 
 from image_search.cli.context import console
-from image_search.cli.ids import SHORT_DIGITS
+from image_search.cli.ids import short_id
 from image_search.names import rfc3339
 from image_search.types import Failure, ImageRecord
 
@@ -34,9 +34,9 @@ def brief(text: str) -> str:
     return line if len(line) <= SHOWN_CHARACTERS else line[: SHOWN_CHARACTERS - 1] + "…"
 
 
-def short_id(image_id: str) -> str:
-    """As much of an id as every command takes for the whole."""
-    return image_id[:SHORT_DIGITS]
+def count(number: int, one: str, several: str) -> str:
+    """ "1 file", "2 files"."""
+    return f"{number} {one if number == 1 else several}"
 
 
 def name_of(record: ImageRecord) -> str:

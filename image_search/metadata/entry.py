@@ -18,6 +18,7 @@ from image_search.metadata.words import MAX_FIELDS_BYTES, Fitter, Words
 from image_search.types import JsonScalar
 
 NAME_KEYS = ("filename", "file", "path", "file_name", "image")
+_NAMELESS = f'must be an object with a text "filename" (or {", ".join(NAME_KEYS[1:])}), which names its picture'
 _TITLE_KEYS = ("title",)
 _TEXT_KEYS = ("text", "description", "caption")
 _TAG_KEYS = ("tags", "keywords")
@@ -47,7 +48,7 @@ def named_words(data: object, where: str, *, split: bool = False) -> tuple[str, 
     known, others = _sorted_out(data, where)
     name = next((known[key] for key in NAME_KEYS if known.get(key) not in (None, "")), None)
     if not isinstance(name, str):
-        raise InvalidInput(f'{where}: must be an object with a text "filename", which names its picture')
+        raise InvalidInput(f"{where}: {_NAMELESS}")
     return name, _words(known, others, where, split)
 
 
@@ -60,7 +61,7 @@ def words_of(data: object, where: str) -> Words:
 def _sorted_out(data: object, where: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """The values of the keys that are understood, and the others."""
     if not isinstance(data, Mapping):
-        raise InvalidInput(f'{where}: must be an object with a text "filename", which names its picture')
+        raise InvalidInput(f"{where}: {_NAMELESS}")
     known: dict[str, Any] = {}
     others: dict[str, Any] = {}
     for name, value in data.items():

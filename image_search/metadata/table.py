@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from pathlib import PurePosixPath
 from unicodedata import normalize
 
@@ -16,11 +16,11 @@ class MetadataTable:
         # One name has two spellings in Unicode, and file systems differ in which they use.
         by_path = {normalize("NFC", path): words for path, words in by_path.items()}
         self._by_path = by_path
-        self._by_name: dict[str, Words | None] = {}
-        for path, words in by_path.items():
+        self._by_name: dict[str, str | None] = {}
+        for path in by_path:
             name = PurePosixPath(path).name
             # None marks a name that occurs twice: it says nothing about a file elsewhere.
-            self._by_name[name] = None if name in self._by_name else words
+            self._by_name[name] = None if name in self._by_name else path
 
     @classmethod
     def of(cls, entries: Iterable[tuple[str, Words]]) -> MetadataTable:
@@ -32,9 +32,19 @@ class MetadataTable:
 
     def find(self, source_name: str) -> Words:
         """The words for a file, by its path relative to the ingested folder, else by its name alone."""
+        entry = self.entry(source_name)
+        return NO_WORDS if entry is None else self._by_path[entry]
+
+    def entry(self, source_name: str) -> str | None:
+        """The file name under which the table has the words for a file; None where it has none."""
         source_name = normalize("NFC", source_name)
-        found = self._by_path.get(source_name)
-        return found or self._by_name.get(PurePosixPath(source_name).name) or NO_WORDS
+        if source_name in self._by_path:
+            return source_name
+        return self._by_name.get(PurePosixPath(source_name).name)
+
+    def others(self, entries: Set[str]) -> list[str]:
+        """The file names of all other entries, in the file's order."""
+        return [path for path in self._by_path if path not in entries]
 
 
 EMPTY_TABLE = MetadataTable({})

@@ -10,7 +10,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -25,6 +25,7 @@ from image_search.metadata.words import NO_WORDS, Words, unite
 from image_search.records import MAX_SOURCES
 from image_search.services.collections import Collections, OpenCollection
 from image_search.services.gate import PictureLocks
+from image_search.services.handover import put, take
 from image_search.services.objects import store_objects
 from image_search.services.preparing import THUMBNAIL_TYPE, Preparer
 from image_search.services.progress import Progress, ProgressListener
@@ -39,6 +40,7 @@ MAX_CHUNK_BYTES = 64_000_000
 """Encoded bytes that one chunk holds in memory; a single larger file makes a chunk of its own."""
 
 
+MAX_UNMATCHED_NAMES = 20
 PREPARE_GROUP = 4
 """Pictures that one decoding thread takes at once: few enough that large ones fit into memory."""
 
@@ -107,6 +109,8 @@ class _Added:
     records: list[ImageRecord]
     """Those that change."""
     unchanged: int
+    reworded: int
+    """Of the unchanged: those that get new words."""
     duplicates: int
     failures: list[Failure]
 
@@ -136,7 +140,7 @@ class IngestRun:
         self._errors: list[BaseException] = []
         self._in_flight: set[str] = set()
         self._in_flight_lock = threading.Lock()
-        self._added = self._unchanged = self._duplicates = self._cut = 0
+        self._added = self._unchanged = self._reworded = self._duplicates = self._cut = 0
         self._failures: list[Failure] = []
         self._warnings: dict[str, Failure] = {}
         self._total: int | None = None
@@ -169,6 +173,8 @@ class IngestRun:
             self._archive.compact()
             self._store.build_index(self._opened.name)
         elapsed_s = time.perf_counter() - started
+        # Before the end, the files of the others may be still to come.
+        unmet = [] if interrupted else self._teller.unmet
         return IngestReport(
             added=self._added,
             unchanged=self._unchanged,
@@ -181,6 +187,9 @@ class IngestRun:
             interrupted=interrupted,
             cut=self._cut,
             warnings=tuple(self._warnings.values()),
+            reworded=self._reworded,
+            unmatched=len(unmet),
+            unmatched_names=tuple(unmet[:MAX_UNMATCHED_NAMES]),
         )
 
     @property
@@ -200,9 +209,9 @@ class IngestRun:
     def _read(self, source: Source, out: queue.Queue[_Chunk | None]) -> None:
         with ThreadPoolExecutor(self._tuning.threads, thread_name_prefix="ingest-decode") as pool:
             for candidates in chunked(source.candidates(), self._tuning.chunk_size, MAX_CHUNK_BYTES):
-                if not self._put(out, self._read_chunk(candidates, pool), give_up=self._stopping):
+                if not put(out, self._read_chunk(candidates, pool), give_up=self._stopping):
                     return
-        self._put(out, None, give_up=self._stopping)
+        put(out, None, give_up=self._stopping)
 
     def _read_chunk(self, candidates: list[Candidate], pool: ThreadPoolExecutor) -> _Chunk:
         # Only sidecars are worth a thread: the metadata file is in memory.
@@ -308,19 +317,19 @@ class IngestRun:
         embedder = self._opened.embedder
         size = self._tuning.batch_size
         with ThreadPoolExecutor(self._tuning.embed_threads, thread_name_prefix="ingest-network") as pool:
-            for chunk in self._take(chunks, give_up=self._stopping):
+            for chunk in take(chunks, give_up=self._stopping):
                 if chunk.items:
                     tensors = [item.tensor for item in chunk.items]
                     batches = [np.stack(tensors[start : start + size]) for start in range(0, len(tensors), size)]
                     chunk.raw = as_kept(np.concatenate(list(pool.map(embedder.embed_raw, batches))))
                     chunk.embeddings = embedder.project(chunk.raw)
-                if not self._put(out, chunk, give_up=self._abort.is_set):
+                if not put(out, chunk, give_up=self._abort.is_set):
                     return
         # Also after a stop: the writer finishes the chunk it has and must learn that no other comes.
-        self._put(out, None, give_up=self._abort.is_set)
+        put(out, None, give_up=self._abort.is_set)
 
     def _write(self, chunks: queue.Queue[_Chunk | None]) -> None:
-        for chunk in self._take(chunks, give_up=self._abort.is_set):
+        for chunk in take(chunks, give_up=self._abort.is_set):
             self._commit(chunk)
             self._on_progress(Progress("ingesting", self._done, self._total, len(self._failures)))
 
@@ -386,6 +395,7 @@ class IngestRun:
                 if records := added.records:
                     self._collections.write(self._opened.name, lambda now: self._store.update(now.physical, records))
         self._failures += added.failures
+        self._reworded += added.reworded
         return added.unchanged, added.duplicates
 
     def _named_anew(self, additions: list[_Addition]) -> _Added:
@@ -393,7 +403,7 @@ class IngestRun:
         before = self._cache.find_told(self._opened.name, [addition.candidate for addition in additions])
         changed: dict[str, ImageRecord] = {}
         failures: list[Failure] = []
-        unchanged = duplicates = 0
+        unchanged = reworded = duplicates = 0
         for addition in additions:
             if (old := records.get(addition.image_id)) is None:
                 reason = "was deleted from the library while it was ingested again"
@@ -407,34 +417,15 @@ class IngestRun:
             unchanged += nothing_new
             duplicates += not nothing_new
             if merged != old:
+                reworded += nothing_new
                 records[addition.image_id] = changed[addition.image_id] = merged
-        return _Added(list(changed.values()), unchanged, duplicates, failures)
+        return _Added(list(changed.values()), unchanged, reworded, duplicates, failures)
 
     def _stopping(self) -> bool:
         return self._stop.is_set() or self._abort.is_set()
 
     def _get(self, image_ids: list[str]) -> dict[str, ImageRecord]:
         return self._store.get(self._opened.name, image_ids) if image_ids else {}
-
-    def _put(self, out: queue.Queue[_Chunk | None], chunk: _Chunk | None, *, give_up: Callable[[], bool]) -> bool:
-        """Hand on; False where the run was given up and nobody takes any more."""
-        while not give_up():
-            try:
-                out.put(chunk, timeout=0.2)
-            except queue.Full:
-                continue
-            return True
-        return False
-
-    def _take(self, chunks: queue.Queue[_Chunk | None], *, give_up: Callable[[], bool]) -> Iterator[_Chunk]:
-        while not give_up():
-            try:
-                chunk = chunks.get(timeout=0.2)
-            except queue.Empty:
-                continue
-            if chunk is None:
-                return
-            yield chunk
 
 
 def _arrived_meanwhile(item: _Item) -> _Addition:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from image_search.metadata.sidecar import read_sidecars
@@ -41,9 +41,18 @@ class Teller:
     metadata: MetadataTable = EMPTY_TABLE
     embedded: bool = True
     """Whether a picture's own words (EXIF, IPTC, XMP) are taken."""
+    _met: set[str] = field(default_factory=set)
+    """Entries of the metadata file that were asked for."""
+
+    @property
+    def unmet(self) -> list[str]:
+        """File names of the metadata file that no file answered to so far."""
+        return self.metadata.others(self._met)
 
     def tell(self, candidate: Candidate) -> Told:
         """The words for a file: the metadata file is believed before a sidecar."""
+        if (entry := self.metadata.entry(candidate.source_name)) is not None:
+            self._met.add(entry)
         words = self.metadata.find(candidate.source_name)
         if not candidate.sidecars:
             return Told(words) if words != NO_WORDS else _NOTHING

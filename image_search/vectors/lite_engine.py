@@ -57,6 +57,12 @@ def read_service(data_folder: Path) -> Service | None:
         return None
 
 
+def served_at(db_path: Path) -> str | None:
+    """Address of the HTTP server of the process that runs the library now; None where none does."""
+    service = read_service(db_path.parent)
+    return service.http if service is not None and _answers(service.engine) else None
+
+
 class LiteEngine:
     """The way to the engine of one .db file; its folder is the library's data folder.
 
@@ -78,6 +84,7 @@ class LiteEngine:
         self._process: subprocess.Popen[bytes] | None = None
         self._socket_folder: Path | None = None
         self._service: Service | None = None
+        self._http: str | None = None
 
     @property
     def owner(self) -> bool:
@@ -98,8 +105,9 @@ class LiteEngine:
                 ) from error
 
     def announce(self, http: str | None) -> None:
-        """Write the address of this process's HTTP server into `service.json`; a joiner has nothing to say."""
+        """Write the address of this process's HTTP server into `service.json`; a joiner's waits until it takes over."""
         with self._lock:
+            self._http = http
             if self._service is not None:
                 self._service = dataclasses.replace(self._service, http=http)
                 self._write_service()
@@ -114,6 +122,7 @@ class LiteEngine:
                 self._library_lock.close()
                 self._library_lock = None
             self._service = None
+            self._http = None
 
     def _own_or_join(self) -> str:
         if self._process is not None and self._service is not None and self._process.poll() is None:
@@ -151,14 +160,13 @@ class LiteEngine:
         return True
 
     def _start_as_owner(self) -> str:
-        http = None if self._service is None else self._service.http
         self._stop_engine()
         try:
             stale = read_service(self._folder)
             if stale is not None:
                 _remove_socket_folder(stale.engine)
             uri = self._start_engine()
-            self._service = Service(os.getpid(), uri, http)
+            self._service = Service(os.getpid(), uri, self._http)
             self._write_service()
         except BaseException:
             self.close()

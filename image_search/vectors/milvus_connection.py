@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import re
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
+
+# gRPC writes into the terminal what we raise as well; it reads this as it is loaded.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 import grpc
 from pymilvus import DataType, Function, FunctionType, MilvusClient, exceptions
@@ -72,6 +76,12 @@ _CODE_MEANINGS: Final[Mapping[int, Meaning]] = {
     100: "absent",
 }
 _LEGACY_COLLECTION_NOT_EXISTS = 4
+
+_LITE_CHANNEL: Final[Mapping[str, int]] = {
+    "grpc.keepalive_time_ms": 2**31 - 1,
+    "grpc.keepalive_permit_without_calls": 0,
+}
+"""No pings: a unix socket tells at once when the other end is gone, and the engine ends connections that ping often."""
 
 _OLDEST = (2, 3)
 _RECONNECT_PAUSE_S = 0.5
@@ -190,7 +200,14 @@ class MilvusConnection:
         uri = self._uri if self.engine is None else self.engine.uri()
         timeout_s = min(self._timeout_s, 10.0)
         with _translate_errors():
-            return MilvusClient(uri=uri, token=self._token, db_name=self._db_name, timeout=timeout_s, dedicated=True)
+            return MilvusClient(
+                uri=uri,
+                token=self._token,
+                db_name=self._db_name,
+                timeout=timeout_s,
+                dedicated=True,
+                grpc_options=dict(_LITE_CHANNEL) if self.is_lite else {},
+            )
 
     def _drop(self, client: Any) -> None:
         with self._lock:

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from image_search.cli import main
+from image_search.config import Settings
 from image_search.vectors.memory_store import MemoryVectorStore
 from tests.support import MeanColourProvider, draw, jpeg
 
@@ -70,9 +71,13 @@ def stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
     """Exact search in memory and the mean-colour embedder in place of Milvus and a network."""
     stores: dict[str, MemoryVectorStore] = {}
     provider = MeanColourProvider()
-    monkeypatch.setattr(
-        "image_search.wiring._milvus", lambda settings: stores.setdefault(settings.milvus_uri, MemoryVectorStore())
-    )
+
+    def open_store(settings: Settings) -> MemoryVectorStore:
+        # A library is told by its file.
+        Path(settings.milvus_uri).touch()
+        return stores.setdefault(settings.milvus_uri, MemoryVectorStore())
+
+    monkeypatch.setattr("image_search.wiring._milvus", open_store)
     monkeypatch.setattr("image_search.wiring._provider", lambda *_: provider)
 
 

@@ -67,7 +67,7 @@ def test_in_a_terminal(cli: Cli, library: Path, near: Path, new: Path) -> None:
     assert three.split() == ["new", str(new)]
     assert one.split()[-2:] == two.split()[-2:]
     assert one.split()[-1] == "red/red_0.jpg"
-    assert summary == "1 identical, 1 near-duplicates, 1 new, 0 failed"
+    assert summary == "1 identical, 1 near-duplicate, 1 new, 0 failed"
 
 
 def test_the_same_bytes_only(cli: Cli, library: Path, near: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,7 +134,12 @@ def test_a_folder(cli: Cli, library: Path, exact: list[str]) -> None:
     assert outcome.code == 0, outcome
     assert outcome.json["counts"] == {"identical": 15, "near_duplicate": 0, "no": 0, "failed": 0}
     assert outcome.json["not_pictures"] == [str(library / "notes.txt")]
-    assert "1 files are no pictures" in cli("check", library, *exact).out
+    assert f"1 file is no picture: {library / 'notes.txt'}\n" in cli("check", library, *exact).out
+    for number in range(5):
+        (library / f"notes_{number}.txt").write_text("no picture")
+    last = cli("check", library, *exact).out.splitlines()[-1]
+    assert last.startswith("6 files are no pictures: ")
+    assert last.endswith("notes_3.txt, ...")
 
 
 def test_broken_ones_are_listed_and_the_others_answered(cli: Cli, library: Path, tmp_path: Path) -> None:

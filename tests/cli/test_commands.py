@@ -123,6 +123,34 @@ def test_ingest_says_what_became_of_words(cli: Cli, gallery: Path, tmp_path: Pat
     assert "red/red_1.json: the sidecar: not valid JSON" in again
 
 
+def test_nothing_to_ingest(cli: Cli, tmp_path: Path, data_dir: Path) -> None:
+    check_error(cli("ingest", tmp_path / "nowhere", "--json"), 1, "nowhere")
+    assert not data_dir.exists(), "a slip makes no library"
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    for command in ("ingest", "preprocess"):
+        outcome = cli(command, folder)
+        assert (outcome.code, outcome.out) == (0, f"No pictures found in {folder}.\n")
+
+
+def test_ingest_says_what_metadata_did(cli: Cli, gallery: Path) -> None:
+    table = gallery / "metadata.jsonl"
+    table.write_text('{"filename": "image_9999.jpg"}\n{"filename": "red_0.jpg"}\n{"filename": "x\\u001b.jpg"}\n')
+    assert (
+        "2 entries of the metadata file without a picture here, the first: image_9999.jpg\n"
+        in cli("ingest", gallery).out
+    )
+    table.write_text('{"filename": "red_0.jpg", "title": "New"}\n{"filename": "x\\u001b.jpg"}\n')
+    again = cli("ingest", gallery).out
+    assert "0 added, 15 unchanged (1 of them with new words), 0 duplicates" in again
+    assert "1 entry of the metadata file without" in again
+    assert "\x1b" not in again
+    report = cli("ingest", gallery, "--json").json
+    assert (report["reworded"], report["unmatched"], report["unmatched_names"]) == (0, 1, ["x\x1b.jpg"])
+    table.write_text('{"picture": "red_0.jpg", "title": "New"}\n')
+    check_error(cli("ingest", gallery, "--json"), 1, 'line 1: must be an object with a text "filename" (or file, path,')
+
+
 def test_a_table_in_the_folder_is_taken_or_left_out(cli: Cli, gallery: Path) -> None:
     table = gallery / "metadata.csv"
     table.write_text("year,income\n2020,5\n")
@@ -143,10 +171,16 @@ def test_status(cli: Cli, library: Path, data_dir: Path) -> None:
     assert "15" in cli("status").out
 
 
-def test_status_before_there_is_a_library(cli: Cli) -> None:
+def test_before_there_is_a_library_nothing_is_made(cli: Cli, data_dir: Path) -> None:
     outcome = cli("status", "--json")
     assert outcome.code == 0
-    assert (outcome.json["images"], outcome.json["dim"]) == (0, None)
+    assert (outcome.json["images"], outcome.json["dim"], outcome.json["data_dir"]) == (0, None, str(data_dir))
+    message = f"no library in {data_dir} yet: ingest some pictures first"
+    assert (cli("status").code, cli("status").out) == (0, f"{message}\n")
+    assert cli("models", "which", "--json").json["why"] == "named"
+    for command in (("jobs", "list"), ("show", "0" * 64), ("search", "--text", "sea"), ("export", "x")):
+        check_error(cli(*command, "--json"), 1, message)
+    assert not data_dir.exists()
 
 
 def test_evaluate(cli: Cli, library: Path) -> None:
@@ -244,7 +278,8 @@ MISUSE: list[tuple[list[str], str]] = [
     (["--set", "embedding.projection=umap:2", "status", "--json"], "umap:2"),
     (["--config", "/nowhere.ini", "status", "--json"], "/nowhere.ini"),
     (["search", "--json"], "--text WORDS"),
-    (["search", "--text", " ", "--json"], "--text WORDS"),
+    (["search", "--text", " ", "--json"], "--text: is empty"),
+    (["search", "{picture}", "--text", "", "--json"], "--text: is empty"),
     (["search", "{picture}", "--random", "--json"], "exactly one picture"),
     (["search", "-", "-", "--json"], "only once"),
     (["search", "--text", "sea", "--text-of", "0" * 64, "--json"], "exclude each other"),
@@ -285,6 +320,9 @@ MISUSE: list[tuple[list[str], str]] = [
     (["ingest", "--json"], "FOLDER"),
     (["ingest", "{gallery}", "--list", "x", "--json"], "FOLDER"),
     (["index", "--fit", "umap:2", "--json"], "umap:2"),
+    (["index", "--fit", "pca", "--json"], "give a number, e.g. pca:128"),
+    (["ingest", "{text}", "--json"], "is a file: give its folder, or --list FILE"),
+    (["preprocess", "{text}", "--json"], "is a file: give its folder, or --list FILE"),
     (["index", "--fit", "pca:2", "--projection", "none", "--json"], "exclude"),
     (["index", "--fit", "pca:8", "--json"], "80 pictures"),
     (["import", "x.npy", "--json"], "--files"),
@@ -313,7 +351,6 @@ COULD_NOT: list[tuple[list[str], str]] = [
     (["jobs", "retry", "x", "--json"], "no job"),
     (["jobs", "cancel", "x", "--json"], "no job"),
     (["ingest", "/nowhere", "--json"], "/nowhere"),
-    (["ingest", "{text}", "--json"], "no folder"),
     (["ingest", "--list", "/nowhere.txt", "--json"], "/nowhere.txt"),
     (["ingest", "{gallery}", "--metadata", "/nowhere.jsonl", "--json"], "nowhere.jsonl"),
     (["preprocess", "/nowhere", "--json"], "/nowhere"),

@@ -46,8 +46,22 @@ def test_delete_and_restore(cli: Cli, library: Path, data_dir: Path) -> None:
 def test_delete_in_words(cli: Cli, library: Path) -> None:
     red, blue, green = (ids(cli)[f"{name}/{name}_0.jpg"] for name in ("red", "blue", "green"))
     assert cli("delete", red[:12], blue).out == "2 deleted; for 30 days: image-search restore ID\n"
-    assert cli("delete", red).out == "0 deleted\n"
+    assert cli("delete", red[:12]).out == f"0 deleted\n1 in the trash already: image-search restore {red[:12]}\n"
+    assert cli("delete", "0" * 64).out == "0 deleted\n"
     assert cli("delete", green, "--permanently").out == "1 deleted for good\n"
+
+
+def test_what_is_in_the_trash_is_said_to_be_there(cli: Cli, library: Path) -> None:
+    green = ids(cli)["green/green_1.jpg"]
+    shown = cli("show", green, "--json").json
+    assert cli("delete", green).code == 0
+    hint = f"picture {green[:12]} is in the trash: image-search restore {green[:12]}"
+    for given in (green, green[:12]):
+        for command in (("show", given), ("update", given, "--title", "x"), ("search", "--id", given)):
+            check_error(cli(*command, "--json"), 1, hint)
+    for _ in range(2):
+        assert cli("restore", green[:12], "--json").json["restored"] == [shown]
+    assert cli("show", green, "--json").json == shown
 
 
 def test_permanently(cli: Cli, library: Path, data_dir: Path) -> None:
@@ -121,7 +135,9 @@ def test_restore_of_several_one_of_them_unknown(cli: Cli, library: Path) -> None
 
 
 def test_the_trash_page_by_page(cli: Cli, library: Path) -> None:
-    assert cli("trash", "list").out == "The trash is empty.\n"
+    assert cli("trash", "list").out == cli("trash").out == "The trash is empty.\n"
+    assert cli("trash", "--limit", 1, "--json").json == {"images": [], "next": None}
+    assert "empty" in cli("trash", "--help").out
     gone = sorted(ids(cli).values())[:5]
     assert cli("delete", *gone).code == 0
     first = cli("trash", "list", "--limit", 3, "--json").json
@@ -171,6 +187,5 @@ def test_trash_empty_asks(
 
 
 def test_before_there_is_a_library(cli: Cli) -> None:
-    for command in (("delete", "0" * 64), ("restore", "0" * 64), ("trash", "list")):
+    for command in (("delete", "0" * 64), ("restore", "0" * 64), ("trash", "list"), ("trash", "empty", "--yes")):
         check_error(cli(*command, "--json"), 1, "ingest some pictures first")
-    assert cli("trash", "empty", "--yes", "--json").json["purged"] == 0

@@ -31,8 +31,8 @@ def failed_job(store: JobStore, failures: int) -> Job:
     return store.get(job.job_id)
 
 
-def test_no_jobs(cli: Cli) -> None:
-    assert cli("jobs", "list").out == "No jobs.\n"
+def test_no_jobs(cli: Cli, library: Path) -> None:
+    assert cli("jobs", "list").out == cli("jobs").out == "No jobs.\n"
     assert cli("jobs", "list", "--json").json == {"jobs": [], "next": None}
 
 

@@ -31,7 +31,8 @@ def test_first_digits_are_enough(cli: Cli, library: Path) -> None:
     known = sorted(ids(cli).values())
     for image_id in known:
         assert cli("show", image_id[:MIN_DIGITS], "--json").json["id"] == image_id
-    check_error(cli("show", known[0][: MIN_DIGITS - 1], "--json"), 1, "64 lowercase hex digits")
+    for command in (("show",), ("search", "--id")):
+        check_error(cli(*command, known[0][: MIN_DIGITS - 1], "--json"), 2, "give at least 6 digits")
 
 
 def test_digits_that_several_ids_begin_with(cli: Cli, library: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -150,6 +150,20 @@ def test_a_service_and_commands_beside_it(cli: Cli, start: Start, gallery: Path,
     until(api.ready, process)
     until(lambda: json.loads((data_dir / "service.json").read_text()).get("http") is not None, process)
     assert (data_dir / "service.json").stat().st_mode & 0o777 == 0o600
+
+    # Another server joins it and says so; who serves the library is not forgotten over that.
+    other = start("serve", "--port", free_port())
+    assert other.stderr is not None
+    said = ""
+    while "Serving on" not in said:
+        line = other.stderr.readline()
+        assert line, said
+        said += line
+    assert f"This library is served at http://127.0.0.1:{api.port} already; this server joins it." in said
+    other.terminate()
+    other.communicate(timeout=30)
+    assert json.loads((data_dir / "service.json").read_text())["http"] == f"http://127.0.0.1:{api.port}"
+
     picture = (gallery / "red/red_1.jpg").read_bytes()
     status, body = api.ask("POST", "/search?top_k=3", picture, **{"Content-Type": "image/jpeg"})
     assert (status, body["results"][0]["source_name"]) == (200, "red/red_1.jpg")
@@ -200,6 +214,7 @@ def test_a_service_and_commands_beside_it(cli: Cli, start: Start, gallery: Path,
     _, err = process.communicate(timeout=20)
     assert process.returncode == 0, err
     assert f"Serving on http://127.0.0.1:{api.port}" in err
+    assert f"Other commands on this library: image-search --data-dir {data_dir} ..." in err
     assert "Traceback" not in err
     assert not (data_dir / "service.json").exists()
     assert cli("status", "--json").json["images"] == 17

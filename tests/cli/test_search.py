@@ -59,7 +59,13 @@ def test_in_a_terminal(cli: Cli, library: Path) -> None:
     assert "embed" in outcome.out
     assert "--offset 3" in outcome.out
     assert "words" not in outcome.out
-    assert "Nothing found" in cli("search", library / "red/red_2.jpg", "--min-score", 1, "--offset", 1).out
+    assert "load" in outcome.out
+    past = cli("search", library / "red/red_2.jpg", "--offset", 20).out
+    assert past.startswith("No more results: there are no more than 20.\n")
+    none = cli("search", library / "red/red_2.jpg", "--filter", '{"width": 1}').out
+    assert none.startswith("Nothing found.\n")
+    by_id = cli("search", "--id", ids(cli)["red/red_2.jpg"]).out
+    assert "load" not in by_id, "its vector is there: no network is needed"
 
 
 def test_by_words(cli: Cli, worded: Path) -> None:
@@ -146,6 +152,9 @@ def test_a_random_picture(cli: Cli, library: Path) -> None:
     first = cli("search", "--random", "--top-k", 1, "--json").json
     assert first["query"]["image_id"] == first["results"][0]["id"]
     assert first["results"][0]["match"] == "identical"
+    head, _, first_row = cli("search", "--random", "--top-k", 1).out.splitlines()[:3]
+    assert head.startswith("Searching with ")
+    assert set(head.split()[2:]) <= set(first_row.split())
     assert cli("delete", *ids(cli).values()).code == 0
     check_error(cli("search", "--random", "--json"), 1, "has no pictures")
 
@@ -173,6 +182,7 @@ def test_several_pictures_one_of_them_broken(cli: Cli, library: Path, tmp_path: 
     assert shown.code == 1
     assert shown.out.count("embed") == 2
     assert f"{files[0]}:" in shown.out
+    check_error(cli("search", broken, "--json"), 1, f"{broken}: the picture is cut short or damaged")
     assert "2 of 4 could not be searched with" in shown.err
     assert f"{broken}: the picture is cut short or damaged" in shown.err
     assert cli("search", files[0], files[3], "--json").code == 0

@@ -22,7 +22,7 @@ from pymilvus import DataType, MilvusClient
 
 from image_search.errors import CollectionExists, CollectionNotFound, ConfigError, VectorStoreError
 from image_search.types import CollectionSpec, ImageRecord, SearchParams
-from image_search.vectors.lite_engine import LiteEngine, Service, _engines_of, read_service
+from image_search.vectors.lite_engine import LiteEngine, Service, _engines_of, read_service, served_at
 from image_search.vectors.milvus_schema import Capabilities, columns, to_description
 from image_search.vectors.milvus_store import MilvusVectorStore
 
@@ -168,6 +168,27 @@ def test_a_joiner_takes_over_when_the_owner_is_gone(db: Path, store: MilvusVecto
     store.upsert("c", [record(1000)], row(0))
     assert owns(store)
     assert store.count("c") == 51
+
+
+def test_the_address_is_of_the_server_that_is_alive(db: Path) -> None:
+    first, second = LiteEngine(db), LiteEngine(db)
+    try:
+        assert served_at(db) is None
+        first.uri()
+        first.announce("http://127.0.0.1:5000")
+        second.uri()
+        second.announce("http://127.0.0.1:5001")
+        assert not second.owner
+        assert served_at(db) == "http://127.0.0.1:5000"
+        stale = (db.parent / "service.json").read_text()
+        first.close()
+        (db.parent / "service.json").write_text(stale)
+        assert served_at(db) is None, "a killed server leaves its file"
+        second.uri()
+        assert served_at(db) == "http://127.0.0.1:5001"
+    finally:
+        second.close()
+        first.close()
 
 
 def test_killed_again_and_again(db: Path) -> None:

@@ -75,6 +75,9 @@ RECORD = ImageRecord(
         ({"low_detail": False}, True),
         ({"low_detail": {"ne": False}}, False),
         ({"created_at": "2026-01-01T00:00:00Z"}, True),
+        ({"created_at": "2026-01-01"}, True),
+        ({"created_at": {"gte": "2026-01-01", "lt": "2026-01-02"}}, True),
+        ({"created_at": {"gte": "2026-01-02"}}, False),
         ({"created_at": "2026-01-01t01:30:00+01:30"}, True),
         ({"created_at": {"lt": "2026-01-01T00:00:00.001Z", "gte": "2026-01-01T00:00:00.000Z"}}, True),
         ({"created_at": {"gt": "2026-01-01T00:00:00.999999999Z"}}, False),
@@ -148,7 +151,8 @@ def test_meaning(wanted: dict[str, Any], expected: bool) -> None:
         ({"id": {"in": ["ab" * 32] * (MAX_IDS + 1)}}, "filter.id.in"),
         ({"low_detail": 0}, "filter.low_detail"),
         ({"created_at": 1767225600}, "filter.created_at"),
-        ({"created_at": "2026-01-01"}, "filter.created_at"),
+        ({"created_at": "2026-01-1"}, "filter.created_at"),
+        ({"created_at": "2026-02-30"}, "filter.created_at"),
         ({"created_at": "2026-02-30T00:00:00Z"}, "filter.created_at"),
         ({"created_at": "2026-01-01T00:00:00"}, "filter.created_at"),
         ({"created_at": "2026-01-01T24:00:00Z"}, "filter.created_at"),
@@ -170,6 +174,7 @@ def test_what_is_refused_and_where(wanted: Any, path: str) -> None:
     assert caught.value.field == "filter"
     assert caught.value.reason.startswith(path), caught.value.reason
     assert len(caught.value.reason) < 400
+    assert str(caught.value) == caught.value.reason, "the path begins with the field's name already"
 
 
 def test_depth_is_limited() -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import os
+import subprocess
+import sys
 
 import grpc
 import pytest
@@ -25,6 +28,15 @@ CLASSES = [
     for _, kind in inspect.getmembers(exceptions, inspect.isclass)
     if issubclass(kind, Exception) and kind.__module__ == exceptions.__name__
 ]
+
+
+@pytest.mark.parametrize(("own", "wanted"), [(None, "NONE"), ("INFO", "INFO")])
+def test_grpc_keeps_out_of_the_terminal_unless_it_was_asked(own: str | None, wanted: str) -> None:
+    environment = {key: value for key, value in os.environ.items() if key != "GRPC_VERBOSITY"}
+    environment |= {"GRPC_VERBOSITY": own} if own else {}
+    code = "import os, image_search.vectors.milvus_connection; print(os.environ['GRPC_VERBOSITY'])"
+    said = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert said.stdout == f"{wanted}\n"
 
 
 class Status(grpc.RpcError, grpc.Call):
