@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from image_search.interfaces import FloatArray
 
-WRONGLY_CLOSE = 0.01
+WRONGLY_CLOSE = 0.05
 """Share of queries without a relative in the library that may have a hit above the cut-off."""
 
 _KINDS: Mapping[str, str] = {

@@ -72,6 +72,8 @@ async function manage(use) {
   const parts = { api, store, keys, base, actions: { ...picking, held, search: () => searcher.clear(), check: () => void monitor.check() } };
   manager ??= import("./manage/manager.js").then((module) => module.manager(parts));
   try {
+    // A camera must not go on behind the library.
+    if (store.state.live) (await liveSearch()).end();
     await use(await manager);
   } catch (error) {
     if (await manager.then(() => true, () => false)) throw error;
