@@ -37,7 +37,7 @@ def main(arguments: Sequence[str]) -> None:
         summary.append({"model": title, "numbers": model.spec.dim} | {k: v for k, v in found.items() if k != "kinds"})
         for kind, value in found["kinds"].items():
             kinds.setdefault(kind, {"copy": kind})[title] = value
-    summary.append({"model": "wanted", "numbers": "-", "precision@10": "-"} | {k: WANTED[k] for k in list(WANTED)[:3]})
+    summary.append({name: WANTED.get(name, "-") for name in summary[0]} | {"model": "wanted"})
     for row in kinds.values():
         row["wanted"] = WANTED.get(row["copy"], "-")
     publish(
