@@ -17,7 +17,7 @@ from training.export import export
 from training.finish import finish
 from training.material import Folder, gather
 from training.pictures import TrainingError
-from training.recipe import MAX_BYTES, PLAN, SPEC
+from training.recipe import FURTHER, MAX_BYTES, PLAN, SPEC
 from training.run import load_student, save_finished, train
 
 _FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
@@ -59,10 +59,14 @@ def main() -> None:
 @click.option(
     "--initial",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    help="An exported file of the same shape to begin with, in place of random weights.",
+    help="An exported file of the same shape to go on from, in place of random weights: then by the second plan.",
 )
-@click.option("--samples", type=click.IntRange(min=1), default=PLAN.samples, show_default=True, help="Views in all.")
-@click.option("--seed", type=int, default=PLAN.seed, show_default=True)
+@click.option(
+    "--samples",
+    type=click.IntRange(min=1),
+    help=f"Views in all; default: {PLAN.samples:,}, with --initial {FURTHER.samples:,}.",
+)
+@click.option("--seed", type=int, help=f"Default: {PLAN.seed}, with --initial {FURTHER.seed}.")
 @click.option(
     "--minutes", type=click.FloatRange(min=0), default=0, help="Stop after so long; the same command goes on."
 )
@@ -76,16 +80,17 @@ def train_command(
     out: Path,
     cache: Path | None,
     initial: Path | None,
-    samples: int,
-    seed: int,
+    samples: int | None,
+    seed: int | None,
     minutes: float,
     workers: int,
     device: str | None,
 ) -> None:
     """Distil a teacher into the student."""
-    if samples < PLAN.batch:
-        raise TrainingError(f"--samples {samples}: at least one batch of {PLAN.batch} is needed")
-    plan = replace(PLAN, samples=samples, seed=seed)
+    plan = PLAN if initial is None else FURTHER
+    plan = replace(plan, samples=samples or plan.samples, seed=plan.seed if seed is None else seed)
+    if plan.samples < plan.batch:
+        raise TrainingError(f"--samples {plan.samples}: at least one batch of {plan.batch} is needed")
     material = gather(
         [Folder.parse(text) for text in folders],
         find_model(teacher, out),
@@ -106,7 +111,7 @@ def train_command(
         initial=initial,
     )
     if done:
-        save_finished(finish(student.to("cpu"), material, SPEC, seed=seed), plan, out)
+        save_finished(finish(student.to("cpu"), material, SPEC, seed=PLAN.seed), plan, out)
 
 
 @main.command(name="export")
