@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -11,6 +10,7 @@ from flask import current_app, request
 from image_search.api.access import settings
 from image_search.api.auth import Keys
 from image_search.api.tokens import encode_query
+from image_search.names import rfc3339
 from image_search.services.answer import CheckOutcome, SearchAnswer, describe_record
 from image_search.services.trash import DeletedImage
 from image_search.types import ImageRecord, Job
@@ -83,17 +83,13 @@ def deleted_document(deleted: DeletedImage) -> dict[str, Any]:
     }
 
 
-def rfc3339(seconds: float) -> str:
-    """Unix time as answers have it, in whole seconds."""
-    return datetime.fromtimestamp(int(seconds), UTC).isoformat().replace("+00:00", "Z")
-
-
 def job_document(job: Job) -> dict[str, Any]:
     """A job and how far it is."""
     return {
         "id": job.job_id,
         "kind": job.kind,
         "state": job.state,
+        "cancel_wanted": job.cancel_wanted,
         "total": job.total,
         "done": job.done,
         "failed": job.failed,

@@ -191,6 +191,8 @@ class Job(Answer):
     kind: str
     state: str
     """"queued", "running", "done", "failed" or "cancelled"."""
+    cancel_wanted: bool
+    """Told to stop: a running job ends at its next step, or is done before."""
     total: int
     done: int
     failed: int

@@ -12,7 +12,7 @@ from image_search.names import is_sha256, rfc3339
 ROOT = Path(image_search.__file__).parent
 
 
-@pytest.mark.parametrize("room", ["vectors", "storage", "services", "cli"])
+@pytest.mark.parametrize("room", ["vectors", "storage", "services", "cli", "api"])
 def test_ids_and_times_are_spelt_in_one_place(room: str) -> None:
     for path in (ROOT / room).rglob("*.py"):
         text = path.read_text(encoding="utf-8")

@@ -60,6 +60,7 @@ class JobShown(Part):
     id: str
     kind: str
     state: JobState
+    cancel_wanted: bool = Field(description="Told to stop: a running job ends at its next step, or is done before.")
     total: int
     done: int
     failed: int

@@ -25,7 +25,7 @@ from image_search.metadata.words import (
     MAX_TITLE_BYTES,
     MAX_URL_BYTES,
 )
-from image_search.names import check_collection_name
+from image_search.names import check_collection_name, is_sha256
 from image_search.types import JsonScalar
 from image_search.urls import MAX_URL_CHARS
 
@@ -33,7 +33,6 @@ MAX_NAME_BYTES = 1024
 EXAMPLE_ID = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 _DATA_URI = re.compile(r"data:[\w.+-]+/[\w.+-]+(?:;[\w=.+-]+)*;base64,", re.ASCII)
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
-_IMAGE_ID = re.compile(r"[0-9a-f]{64}")
 
 
 MAX_TOKEN_CHARACTERS = 300_000
@@ -69,7 +68,7 @@ def _collection(value: str) -> str:
 
 
 def _id(value: str) -> str:
-    if _IMAGE_ID.fullmatch(value) is None:
+    if not is_sha256(value):
         raise ValueError("must be 64 lowercase hex digits")
     return value
 
