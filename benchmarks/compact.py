@@ -40,9 +40,7 @@ def main(arguments: Sequence[str]) -> None:
     summary.append({name: WANTED.get(name, "-") for name in summary[0]} | {"model": "wanted"})
     for row in kinds.values():
         row["wanted"] = WANTED.get(row["copy"], "-")
-    publish(
-        "compact", f"{len(classes)} classes of Caltech-101 ({len(asked)} pictures) that training never saw", summary
-    )
+    publish("compact", f"{len(classes)} classes of Caltech-101 ({len(asked)} pictures) kept out of training", summary)
     publish(
         "compact_copies", f"Copies of {len(single)} photos found first, that training never saw", list(kinds.values())
     )

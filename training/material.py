@@ -72,16 +72,24 @@ def gather(
 ) -> Material:
     """Pack all folders. Of `labelled` (a sub-folder for each class) and `photos`, each one of them, some is kept out.
 
-    Raises TrainingError where a folder has no pictures, or `labelled` has fewer than two classes to ask for.
+    Raises TrainingError where a folder has no pictures, `labelled` or `photos` is none of the folders, one folder lies
+    in another (what is kept out of one would be trained on in the other), or there are not two classes to ask for.
     """
+    paths = [folder.path.resolve() for folder in folders]
+    for name, wanted in (("--labelled", labelled), ("--photos", photos)):
+        if wanted is not None and wanted.resolve() not in paths:
+            raise TrainingError(f"{name} {wanted.name}: must be one of the folders given with --pictures")
+    for path in paths:
+        if inside := [other.name for other in paths if path in other.parents]:
+            raise TrainingError(f"{inside[0]} lies in {path.name}: its pictures would come twice, kept out or not")
     material = Material()
     for folder in folders:
         pack = make_pack(folder.path, teacher, cache, limit=folder.limit)
         kept = np.zeros(len(pack), bool)
         if labelled is not None and folder.path.samefile(labelled):
-            classes = held_out_classes(pack.paths)
+            classes = held_out_classes([path for path in pack.paths if "/" in path])
             if len(classes) < 2:
-                raise TrainingError(f"{labelled.name} has fewer than four classes to keep some out of")
+                raise TrainingError(f"{labelled.name} has too few classes (sub-folders) to keep two out of")
             kept = np.array([path.split("/")[0] in classes for path in pack.paths], bool)
             material.asked = [folder.path / path for path, out in zip(pack.paths, kept, strict=True) if out]
             material.distractors = [folder.path / path for path, out in zip(pack.paths, kept, strict=True) if not out]

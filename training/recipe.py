@@ -26,4 +26,4 @@ FURTHER = replace(
     cool_down=0.6,
     seed=2,
 )
-"""How it went on from what PLAN had brought, with twice as many pictures."""
+"""How it went on from what PLAN had brought, with 1.6 times as many pictures."""

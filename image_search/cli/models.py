@@ -17,7 +17,7 @@ from image_search.cli.context import (
     stop_on_signals,
 )
 from image_search.cli.progress import progress_bar
-from image_search.errors import VectorStoreError
+from image_search.errors import ConfigError, EmbedderError, VectorStoreError
 
 
 @click.group()
@@ -42,11 +42,17 @@ def models_list(context: CliContext, as_json: bool) -> None:
         {**asdict(spec), "here": registered_path(spec, cache_dir).is_file()}
         for spec in sorted(REGISTRY.values(), key=lambda spec: spec.name)
     ]
-    data += [{**asdict(find_model(name, cache_dir).spec), "here": True} for name in derived_names(cache_dir)]
+    for name in derived_names(cache_dir):
+        try:
+            data.append({**asdict(find_model(name, cache_dir).spec), "here": True})
+        except (ConfigError, EmbedderError) as error:
+            # One that is damaged must not hide the others.
+            say(f"{name}: {error}")
 
     def text() -> None:
         for model in data:
-            state = "here" if model["here"] else f"not here; image-search models pull {model['name']}"
+            advice = f"image-search models pull {model['name']}" if model["repo_id"] else "install the package again"
+            state = "here" if model["here"] else f"not here; {advice}"
             click.echo(
                 f"{model['name']:12} {model['dim']:5} numbers  {model['licence']:12} {model['source']}  ({state})"
             )

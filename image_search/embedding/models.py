@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
 import uuid
 from collections.abc import Mapping
@@ -153,18 +152,20 @@ def find_model_by_id(model_id: str, cache_dir: Path) -> ModelFile:
             continue
         if file.model_id == model_id:
             return file
-        found = f"what has that name on this machine is {file.model_id}, a network with other weights"
+        found = f"what has that name on this machine is {file.model_id}, other weights; bring the former file back"
     if found is None:
         found = "set embedding.model to its .onnx file, with the .json beside it"
     raise EmbedderError(f"model {model_id} is not here: {found}. Or begin a new library (--collection NAME)")
 
 
 def note_model(file: ModelFile, cache_dir: Path) -> None:
-    """Remember where a model outside the registry and the cache lies, so that `auto` finds it by its id.
+    """Remember where a model lies that is not found by its name, so that `auto` finds it by its id.
 
     Raises EmbedderError where that cannot be written.
     """
-    if file.spec.name in REGISTRY or file.path.is_relative_to(cache_dir) or _noted_path(file.model_id, cache_dir):
+    name = file.spec.name
+    by_name = registered_path(REGISTRY[name], cache_dir) if name in REGISTRY else derived_path(name, cache_dir)
+    if file.path == by_name or _noted_path(file.model_id, cache_dir) == str(file.path):
         return
     note = _note(file.model_id, cache_dir)
     try:
@@ -254,7 +255,8 @@ def _spec_from(data: dict[str, Any], where: str) -> ModelSpec:
 
 
 def _is_number(value: object) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]
+    # An integer of 400 digits is valid JSON, and no number that can be reckoned with.
+    return type(value) in (int, float) and abs(value) < 1e30  # type: ignore[arg-type]
 
 
 def checked(spec: ModelSpec, path: Path) -> ModelFile:
@@ -267,11 +269,17 @@ def checked(spec: ModelSpec, path: Path) -> ModelFile:
     if spec.sha256 and digest != spec.sha256:
         raise EmbedderError(
             f"model file {path.name!r} is damaged or another one: its SHA-256 begins {digest[:12]}, "
-            f"expected {spec.sha256[:12]}; " + ("delete it and fetch it again" if spec.repo_id else "install it again")
+            f"expected {spec.sha256[:12]}; {_mending(spec)}"
         )
     if not spec.sha256 and REGISTRY.get(spec.name) is spec:
         _compare_with_first_use(path, digest)
     return ModelFile(spec, path, digest)
+
+
+def _mending(spec: ModelSpec) -> str:
+    if spec.repo_id:
+        return "delete it and fetch it again"
+    return "install the package again" if spec.name in REGISTRY else "delete it and make it again (models quantise)"
 
 
 def _compare_with_first_use(path: Path, digest: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import shutil
 import tempfile
 import threading
 import time
@@ -18,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from image_search.embedding.int8 import calibrate, has_tools, prepare, write_int8
-from image_search.embedding.models import ModelFile, ModelSpec, derived_path, find_model
+from image_search.embedding.models import ModelFile, ModelSpec, checked, derived_path, find_model, note_model, read_spec
 from image_search.embedding.network import Network
 from image_search.embedding.projection import normalise
-from image_search.errors import EmbedderError, InvalidInput, InvalidParameter
+from image_search.errors import ConfigError, EmbedderError, InvalidInput, InvalidParameter
 from image_search.evaluation import exact_neighbours, recall_at_k
 from image_search.interfaces import FloatArray
 
@@ -229,6 +230,22 @@ def _quantised(model: ModelFile, network: Network, calibration: FloatArray, fold
     return max(candidates, key=likeness)
 
 
+def _keep_former(path: Path, cache_dir: Path) -> None:
+    """Put the model that is about to be replaced where the libraries that were built with it find it by its id."""
+    if not path.is_file():
+        return
+    try:
+        former = checked(read_spec(path.with_suffix(".json")), path)
+    except (ConfigError, EmbedderError):
+        # Half of one, or a damaged one: no library can be using it.
+        return
+    kept = path.parent / former.sha256[:12] / path.name
+    kept.parent.mkdir(exist_ok=True)
+    for source in (path.with_suffix(".json"), path):
+        shutil.copyfile(source, kept.parent / source.name)
+    note_model(replace(former, path=kept), cache_dir)
+
+
 def _write(model: ModelFile, data: bytes, cache_dir: Path) -> ModelFile:
     """Put the network and its description where `find_model` looks for NAME-int8; the last of several writers wins."""
     name = model.spec.name + SUFFIX
@@ -256,6 +273,7 @@ def _write(model: ModelFile, data: bytes, cache_dir: Path) -> ModelFile:
             with (path.parent / "lock").open("a") as lock:
                 # Two writers' renames must not mix.
                 fcntl.flock(lock, fcntl.LOCK_EX)
+                _keep_former(path, cache_dir)
                 for target in targets:
                     target.with_name(target.name + part).replace(target)
         finally:

@@ -113,7 +113,7 @@ def test_classes_and_photos_are_kept_out_of_training(pictures: Path, teacher: Mo
     one = tmp_path / "one"
     (one / "only").mkdir(parents=True)
     (one / "only" / "a.jpg").write_bytes((pictures / "red/00.jpg").read_bytes())
-    with pytest.raises(TrainingError, match="fewer than four classes"):
+    with pytest.raises(TrainingError, match="too few classes"):
         gather([Folder(one)], teacher, tmp_path, labelled=one, photos=None)
     photos = gather([Folder(pictures)], teacher, tmp_path, labelled=None, photos=pictures)
     assert len(photos.photos) == int(photos.kept_out[0].sum()) == -(-len(COLOURS) * PER_CLASS // 5)
@@ -184,3 +184,17 @@ def test_jpeg_10_is_a_real_recompression() -> None:
     buffer = io.BytesIO()
     noise.save(buffer, "JPEG", quality=10)
     assert np.array_equal(np.asarray(KINDS["JPEG 10"](noise)), np.asarray(Image.open(buffer).convert("RGB")))
+
+
+def test_what_is_to_be_kept_out_must_be_one_of_the_folders_and_in_no_other(
+    pictures: Path, teacher: ModelFile, tmp_path: Path
+) -> None:
+    everything = [Folder(pictures)]
+    for labelled, photos, said in (
+        (pictures / "red", None, "--labelled red"),
+        (None, pictures / "red", "--photos red"),
+    ):
+        with pytest.raises(TrainingError, match=said):
+            gather(everything, teacher, tmp_path, labelled=labelled, photos=photos)
+    with pytest.raises(TrainingError, match="red lies in"):
+        gather([*everything, Folder(pictures / "red")], teacher, tmp_path, labelled=None, photos=None)

@@ -91,8 +91,11 @@ def test_the_packaged_network_is_whole_small_and_gives_unit_vectors(tmp_path: Pa
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
-        (lambda path: path.write_bytes(path.read_bytes()[:100_000]), "damaged or another one.*install it again"),
-        (lambda path: path.write_bytes(b""), "damaged or another one.*install it again"),
+        (
+            lambda path: path.write_bytes(path.read_bytes()[:100_000]),
+            "another one.*install the package again",
+        ),
+        (lambda path: path.write_bytes(b""), "another one.*install the package again"),
         (lambda path: path.unlink(), "its file is gone: install the package again"),
     ],
     ids=["cut", "empty", "gone"],

@@ -19,7 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from image_search.embedding import int8, quantise
-from image_search.embedding.models import ModelFile, derived_names, find_model
+from image_search.embedding.models import ModelFile, derived_names, find_model, find_model_by_id
 from image_search.embedding.network import Network
 from image_search.embedding.preprocess import preprocess
 from image_search.embedding.projection import normalise
@@ -200,7 +200,14 @@ def test_a_second_run_replaces(tmp_path: Path, pictures: FloatArray, cache: Path
     write_conv_network(tmp_path, constant=True)
     second = run(find_model(str(tmp_path / "convs.onnx"), cache), pictures, cache)
     assert find_model("convs-int8", cache).model_id == second.int8_model_id != first.int8_model_id
-    assert sorted(p.name for p in (cache / "convs-int8").iterdir()) == ["convs-int8.json", "convs-int8.onnx", "lock"]
+    kept = first.int8_model_id.partition("@")[2]
+    assert sorted(p.name for p in (cache / "convs-int8").iterdir()) == sorted(
+        [kept, "convs-int8.json", "convs-int8.onnx", "lock"]
+    )
+    # Libraries that were built with either go on with it.
+    for report in (first, second):
+        assert find_model_by_id(report.int8_model_id, cache).model_id == report.int8_model_id
+    assert derived_names(cache) == ["convs-int8"]
 
 
 def test_two_at_once_leave_one_of_them_whole(source: ModelFile, cache: Path) -> None:
