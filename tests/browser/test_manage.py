@@ -90,7 +90,7 @@ def test_browsing_fills_as_one_scrolls_and_the_address_reopens_it(page: Page) ->
     expect(cards(page)).to_have_count(COUNT)
     ids = [card.get_attribute("data-id") for card in cards(page).all()]
     assert ids == sorted(ids, key=str)
-    assert "library=all" in page.url
+    expect(page).to_have_url(re.compile("library=all"))
 
     page.get_by_role("button", name="Last 7 days").click()
     expect(page.get_by_role("button", name="Last 7 days")).to_have_attribute("aria-pressed", "true")
@@ -364,7 +364,7 @@ def test_another_collection_is_chosen_and_stays_in_the_address(keyed: Page, live
     expect(cards(page).first).to_contain_text("other.png")
     page.wait_for_function("document.querySelector('#library .card img').naturalWidth > 0")
     expect(page.locator("#status-button")).to_have_text("1 picture")
-    assert "collection=birds" in page.url
+    expect(page).to_have_url(re.compile("collection=birds"))
     page.get_by_role("link", name="Search", exact=True).click()
     page.set_input_files("#chooser", other)
     expect(page.locator("#grid > .card")).to_have_count(1)

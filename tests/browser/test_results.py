@@ -51,7 +51,7 @@ def test_number_and_size_by_slider(page: Page) -> None:
     page.get_by_label("Number of results at once").focus()
     page.keyboard.press("ArrowLeft")
     expect(cards(page)).to_have_count(10)
-    assert "n=10" in page.url
+    expect(page).to_have_url(re.compile("n=10"))
 
     before = cards(page).first.bounding_box()
     page.get_by_label("Size of the pictures").focus()
@@ -134,7 +134,7 @@ def test_the_viewer_goes_on_by_keys_and_gives_the_focus_back(page: Page) -> None
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_be_hidden()
     expect(pick).to_be_focused()
-    assert "view=" not in page.url
+    expect(page).not_to_have_url(re.compile("view="))
 
 
 def test_a_link_reopens_the_viewer_and_back_closes_it(page: Page) -> None:
