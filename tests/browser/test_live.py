@@ -100,9 +100,11 @@ def pace(page: Page) -> Locator:
     return page.locator(".live-pace")
 
 
-def track_states(page: Page) -> list[str]:
-    states: list[str] = page.evaluate("window.tracks.map((track) => track.readyState)")
-    return states
+def expect_tracks(page: Page, states: list[str]) -> None:
+    """Wait until the cameras' tracks are in these states."""
+    page.wait_for_function(
+        "(wanted) => window.tracks.map((track) => track.readyState).join() === wanted", arg=",".join(states)
+    )
 
 
 def test_results_follow_the_camera(page: Page, searches: list[Request], camera: None) -> None:
@@ -164,7 +166,7 @@ def test_a_frozen_frame_is_a_picture_as_any_other(page: Page, searches: list[Req
     page.get_by_role("button", name="Go on").click()
     expect(pace(page)).to_have_text(PACE)
     expect(page.locator("#live-query .crop-frame")).to_be_visible()
-    assert track_states(page) == ["live"]
+    expect_tracks(page, ["live"])
 
 
 def test_the_region_is_what_is_asked_about(page: Page, camera: None) -> None:
@@ -215,7 +217,7 @@ def test_another_camera_can_be_chosen(page: Page, camera: None) -> None:
     choice.select_option(index=1)
     expect(choice).not_to_have_value(before)
     expect(pace(page)).to_have_text(PACE)
-    assert track_states(page) == ["ended", "live"]
+    expect_tracks(page, ["ended", "live"])
 
 
 @pytest.mark.parametrize("leave", ["end", "clear", "another", "back"])
@@ -236,7 +238,7 @@ def test_leaving_gives_the_camera_back(page: Page, camera: None, sample_image: P
         page.go_back()
         expect(page.locator("#start")).to_be_visible()
     expect(page.locator("#live-query")).to_be_hidden()
-    assert track_states(page) == ["ended"]
+    expect_tracks(page, ["ended"])
 
 
 def test_a_result_in_full_holds_it(page: Page, searches: list[Request], camera: None) -> None:
@@ -265,7 +267,7 @@ def test_a_hidden_page_pauses(page: Page, searches: list[Request], camera: None)
     page.evaluate(hide, "visible")
     page.wait_for_timeout(500)
     assert len(searches) > sent
-    assert track_states(page) == ["live"]
+    expect_tracks(page, ["live"])
 
 
 def test_a_camera_that_is_gone_is_told(page: Page, camera: None) -> None:
@@ -289,7 +291,7 @@ def test_it_waits_for_a_service_that_is_away(page: Page, console: Console, camer
     page.unroute(paths)
     expect(cards(page)).to_have_count(12)
     expect(page.get_by_text("The service is not answering.")).to_be_hidden()
-    assert track_states(page) == ["live"]
+    expect_tracks(page, ["live"])
 
 
 def test_it_slows_down_where_the_service_asks_for_it(page: Page, console: Console, camera: None) -> None:
@@ -352,7 +354,7 @@ def test_a_part_of_the_screen_is_searched(sharing: Page, console: Console) -> No
     expect(cards(sharing)).to_have_count(12)
     sharing.evaluate("window.tracks[0].dispatchEvent(new Event('ended'))")
     expect(sharing.get_by_text("The screen is no longer shared, so the live search has ended.")).to_be_visible()
-    assert track_states(sharing) == ["ended"]
+    expect_tracks(sharing, ["ended"])
     assert console.unexpected == []
 
 
