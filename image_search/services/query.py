@@ -15,10 +15,12 @@ from image_search.filters import Filter
 from image_search.fingerprint import content_hash
 from image_search.imaging import MIN_EDGE_PX
 from image_search.interfaces import FloatArray, ImageStore, PictureFetcher, VectorStore
+from image_search.metadata.words import MAX_TEXT_BYTES
+from image_search.names import is_sha256
 from image_search.ranking import Collapse, Weights
 from image_search.services.collections import OpenCollection
 from image_search.services.preparing import Preparer
-from image_search.storage.keys import is_image_id, thumbnail_key
+from image_search.storage.keys import thumbnail_key
 from image_search.types import ImageRecord
 
 _log = logging.getLogger(__name__)
@@ -28,7 +30,6 @@ NEGATIVE_WEIGHT = 0.5
 MAX_NEGATIVES = 100
 MIN_CROP = 0.001
 """As a fraction: a region of less is no picture even in the largest one that is accepted."""
-MAX_WORDS_BYTES = 65_535
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class QueryVector:
     image_id: str
     """SHA-256 of the query picture's bytes; "" of a region."""
     phashes: tuple[int, ...]
-    """Perceptual hashes to compare stored ones with, see `fingerprint.query_hashes`; of a stored picture its own."""
+    """Perceptual hashes to compare stored ones with, see `fingerprint.query_hashes`."""
     low_detail: bool
 
 
@@ -111,8 +112,8 @@ def check_query(query: Query) -> None:
         raise InvalidParameter("text_of", "and text exclude each other")
     if not given and not query.text.strip() and not query.text_of:
         raise InvalidParameter("image", "is missing: give a picture (image, image_url, image_id or query_id) or a text")
-    if len(query.text.encode(errors="surrogatepass")) > MAX_WORDS_BYTES:
-        raise InvalidParameter("text", f"is longer than {MAX_WORDS_BYTES:,} bytes")
+    if len(query.text.encode(errors="surrogatepass")) > MAX_TEXT_BYTES:
+        raise InvalidParameter("text", f"is longer than {MAX_TEXT_BYTES:,} bytes")
     if query.negative_ids and not given:
         raise InvalidParameter("negative_ids", "needs a picture that it is taken from")
     if len(query.negative_ids) > MAX_NEGATIVES:
@@ -235,11 +236,11 @@ class QueryReader:
         words = " ".join((record.title, *record.tags, record.text)).strip()
         if not words:
             raise InvalidParameter("text_of", "that picture has no words")
-        return words.encode()[:MAX_WORDS_BYTES].decode(errors="ignore")
+        return words.encode()[:MAX_TEXT_BYTES].decode(errors="ignore")
 
 
 def _checked(field: str, image_id: str) -> str:
-    if not is_image_id(image_id):
+    if not is_sha256(image_id):
         raise InvalidParameter(field, f"{image_id[:80]!r} is no id: an id is 64 lowercase hex digits")
     return image_id
 

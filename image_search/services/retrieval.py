@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
+from functools import cached_property
 
 from image_search.filters import And, Condition, Filter, Not
 from image_search.interfaces import FloatArray, VectorStore
@@ -121,8 +122,12 @@ class Retrieval:
         return by_text(self._by_words(n, self._where))
 
     def _both(self, n: int) -> list[Found]:
-        best = next((hit.score for hit in self._by_words(1, self._where)), 0.0)
-        return self._details_then_rest(lambda n, where: self._fused(n, where, best), n)
+        return self._details_then_rest(self._fused, n)
+
+    @cached_property
+    def _best_bm25(self) -> float:
+        """Of all that is searched, detailed or not: one measure for every page."""
+        return next((hit.score for hit in self._by_words(1, self._where)), 0.0)
 
     def _details_then_rest(self, first: Callable[[int, Filter | None], list[Found]], n: int) -> list[Found]:
         """The first n of what `first(n, where)` ranks by score alone; nearly uniform ones after all others."""
@@ -133,7 +138,7 @@ class Retrieval:
         rest = first(n - len(detailed), _and(self._where, _UNIFORM)) if len(detailed) < n else []
         return [*detailed, *rest]
 
-    def _fused(self, n: int, where: Filter | None, best_bm25: float) -> list[Found]:
+    def _fused(self, n: int, where: Filter | None) -> list[Found]:
         """The n best of both searches, exactly: Fagin's threshold algorithm (Fagin, Lotem & Naor 2001).
 
         Both bring their best, side by side; what only one of them brought is looked up for the other. No picture that
@@ -149,14 +154,14 @@ class Retrieval:
             cosines = self._cosines(_only(texts, pictures), self._asked.vector)
             bm25 = self._bm25(_only(pictures, texts), where) if len(texts) == window else {}
             found = fuse(
-                pictures, texts, weights, cosines=cosines, bm25=bm25, best_bm25=best_bm25, cut_off=self.cut_off
+                pictures, texts, weights, cosines=cosines, bm25=bm25, best_bm25=self._best_bm25, cut_off=self.cut_off
             )
             if floor is not None:
                 found = [hit for hit in found if hit.image_score is not None and hit.image_score >= floor]
             if len(pictures) < window or window == MAX_WINDOW:
                 return found[:n]
             last_words = texts[-1].score if len(texts) == window else 0.0
-            bound = fused_score(pictures[-1].score, last_words, best_bm25, weights)
+            bound = fused_score(pictures[-1].score, last_words, self._best_bm25, weights)
             # What comes to 0 is not found: where nothing unseen can come to more, this is all.
             if bound <= 0 or (len(found) >= n and found[n - 1].score > bound + SAME_SCORE):
                 return found[:n]

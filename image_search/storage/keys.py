@@ -21,14 +21,9 @@ TRASH = "trash/"
 QUERIES = "queries/"
 
 
-def is_image_id(text: str) -> bool:
-    """Whether it is 64 lowercase hex digits."""
-    return is_sha256(text)
-
-
 def check_image_id(image_id: str) -> str:
     """The id itself. Raises ImageNotFound where it is not 64 lowercase hex digits."""
-    if not is_image_id(image_id):
+    if not is_sha256(image_id):
         raise ImageNotFound("no such picture: an id is 64 lowercase hex digits")
     return image_id
 
