@@ -211,7 +211,7 @@ def test_at_most_three_go_at_once_and_the_rest_can_be_stopped_and_tried_again(ke
     expect(page.locator('#adding [data-phase="sending"]')).to_have_count(3)
     page.wait_for_timeout(200)
     assert len(held) == 3
-    page.get_by_role("button", name="Stop").click()
+    page.get_by_role("button", name="Stop", exact=True).click()
     expect(page.locator('#adding [data-phase="stopped"]')).to_have_count(6)
     page.unroute("**/insert")
     page.get_by_role("button", name="Try the rest again").click()
