@@ -10,12 +10,14 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import (
     BarColumn,
+    DownloadColumn,
     MofNCompleteColumn,
     ProgressColumn,
     SpinnerColumn,
     Task,
     TextColumn,
     TimeRemainingColumn,
+    TransferSpeedColumn,
 )
 from rich.progress import Progress as Bar
 from rich.text import Text
@@ -36,17 +38,16 @@ class _RateColumn(ProgressColumn):
 
 
 @contextmanager
-def progress_bar() -> Iterator[ProgressListener]:
-    """A listener that shows done, rate, time left and failures."""
+def progress_bar(*, in_bytes: bool = False) -> Iterator[ProgressListener]:
+    """A listener that shows done, rate, time left and failures; `in_bytes`: what is done are bytes."""
     if not sys.stderr.isatty():
-        yield _line_listener()
+        yield _line_listener(in_bytes=in_bytes)
         return
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
-        _RateColumn(),
+        *((DownloadColumn(), TransferSpeedColumn()) if in_bytes else (MofNCompleteColumn(), _RateColumn())),
         TimeRemainingColumn(),
         TextColumn("{task.fields[failures]}", style="yellow"),
     )
@@ -84,7 +85,7 @@ def telling_failures(listener: ProgressListener, *, as_json: bool) -> Iterator[P
         fail(error, as_json=as_json, failures=met)
 
 
-def _line_listener() -> ProgressListener:
+def _line_listener(*, in_bytes: bool) -> ProgressListener:
     started = last = time.monotonic()
     seen_stage = ""
 
@@ -94,8 +95,13 @@ def _line_listener() -> ProgressListener:
         if progress.stage == seen_stage and now - last < LINE_EVERY_S:
             return
         last, seen_stage = now, progress.stage
-        total = f" of {progress.total}" if progress.total else ""
         failures = f", {progress.failed} failed" if progress.failed else ""
-        sys.stderr.write(f"{progress.stage}: {progress.done}{total}, {now - started:.0f} s{failures}\n")
+        if in_bytes:
+            total = f" of {progress.total / 1e9:.2f}" if progress.total else ""
+            rate = progress.done / 1e9 / max(now - started, 1e-9)
+            done = f"{progress.done / 1e9:.2f}{total} GB, {rate:.2f} GB/s"
+        else:
+            done = f"{progress.done}{f' of {progress.total}' if progress.total else ''}"
+        sys.stderr.write(f"{progress.stage}: {done}, {now - started:.0f} s{failures}\n")
 
     return show

@@ -71,6 +71,8 @@ SDK_HOMES = {
     "imagehash": ("fingerprint",),
     "idna": ("urls",),
     "pyarrow": ("metadata.parquet",),
+    "numkong": ("tiny.compare",),
+    "reportlab": ("tiny.pdf",),
 }
 
 
@@ -239,6 +241,15 @@ def test_the_client_knows_nothing_of_the_service() -> None:
             assert not _within_any(_own(module), ("client",)), module
 
 
+def test_the_tiny_images_tools_stand_alone() -> None:
+    for module in _modules("tiny"):
+        assert {m for m in _own(module) if not _within(m, ("tiny",))} <= {"errors", "imaging", "types"}, module
+        assert _foreign(module) <= {"numpy", "PIL", "numkong", "reportlab"}, module
+    for module in SOURCES:
+        if not _within(module, ("tiny", "cli")):
+            assert not _within_any(_own(module), ("tiny",)), module
+
+
 def test_nobody_below_wiring_imports_it() -> None:
     users = {module for module in SOURCES if "wiring" in _own(module)}
     assert {module.split(".")[0] for module in users} <= {"api", "cli"}
@@ -292,7 +303,10 @@ def test_no_module_grows_out_of_a_reader_s_head(module: str) -> None:
 @pytest.mark.parametrize(
     ("module", "absent"),
     [
-        ("image_search.cli", ("onnxruntime", "towhee", "pymilvus", "milvus_lite", "h5py", "minio", "flask", "pyarrow")),
+        (
+            "image_search.cli",
+            ("onnxruntime", "towhee", "pymilvus", "milvus_lite", "h5py", "minio", "flask", "pyarrow", "numkong"),
+        ),
         ("image_search.client", ("numpy", "onnxruntime", "towhee", "pymilvus", "h5py", "minio", "flask", "pydantic")),
         ("image_search.wiring", ("onnxruntime", "towhee", "pymilvus", "milvus_lite", "h5py", "minio")),
     ],
