@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import ParamSpec, TypeVar
 
 import click
 
+from image_search.cli import tiny_search
 from image_search.cli.context import CliContext, emit, json_option, pass_context, stop_on_signals
 from image_search.cli.progress import progress_bar
 from image_search.cli.sources import PATH
 from image_search.cli.tables import count, print_failures
+from image_search.cli.tiny_search import db_option, fit_option, threads_option
+from image_search.errors import InvalidParameter
 from image_search.machine import available_cores
 from image_search.services.progress import Progress
 
-P = ParamSpec("P")
-T = TypeVar("T")
+RANDOM = 100
+"""Pictures of a mosaic for which nothing else is asked."""
 
 
 @click.group()
@@ -34,29 +35,6 @@ def tiny() -> None:
       image-search tiny knn --db tiny_images.bin photo.jpg -k 10
       image-search tiny report queries/ --db tiny_images.bin -o outputs/
     """
-
-
-def db_option(command: Callable[P, T]) -> Callable[P, T]:
-    """`--db`."""
-    return click.option("--db", type=PATH, required=True, metavar="FILE", help="The archive.")(command)
-
-
-def fit_option(command: Callable[P, T]) -> Callable[P, T]:
-    """`--fit`."""
-    return click.option(
-        "--fit",
-        type=click.Choice(["crop", "stretch"]),
-        default="crop",
-        show_default=True,
-        help="How a picture becomes square: its centre, or all of it stretched. As the archive was packed.",
-    )(command)
-
-
-def threads_option(command: Callable[P, T]) -> Callable[P, T]:
-    """`--threads`."""
-    return click.option(
-        "--threads", type=click.IntRange(1, 256), default=None, help="Threads; default: one for each core."
-    )(command)
 
 
 @tiny.command()
@@ -133,5 +111,59 @@ def unpack(archive: Path, positions: tuple[int, ...], output: Path, threads: int
     data = {"output": str(output), "pictures": written}
     emit(data, as_json=as_json, text=lambda: click.echo(f"{count(written, 'picture', 'pictures')} in {output}"))
 
+
+@tiny.command()
+@click.argument("positions", type=int, nargs=-1, metavar="[POSITION]...")
+@db_option
+@click.option("-o", "--output", type=PATH, required=True, metavar="FILE", help="Picture; its suffix says the format.")
+@click.option("-c", "--columns", type=int, metavar="N", help="Pictures side by side; default: a square grid.")
+@click.option("-n", "--number", type=int, metavar="N", help="So many random pictures; default: 100.")
+@click.option("--seed", type=click.IntRange(0), metavar="N", help="The same random pictures each time.")
+@click.option(
+    "--order",
+    type=click.Choice(["row", "column"]),
+    default="row",
+    show_default=True,
+    help="Fill rows from left to right, or columns from top to bottom.",
+)
+@click.option("--scale", type=int, default=1, show_default=True, metavar="N", help="Each pixel becomes N x N.")
+@json_option
+def mosaic(
+    positions: tuple[int, ...],
+    db: Path,
+    output: Path,
+    columns: int | None,
+    number: int | None,
+    seed: int | None,
+    order: str,
+    scale: int,
+    as_json: bool,
+) -> None:
+    """Put pictures of an archive side by side: those at some positions, or random ones.
+
+    \b
+    Examples:
+      image-search tiny mosaic --db tiny_images.bin -o out.jpg
+      image-search tiny mosaic --db tiny_images.bin -o out.png -n 400 -c 40 --seed 1
+      image-search tiny mosaic --db tiny_images.bin -o out.png 5 3 79302016 --scale 4
+    """
+    from image_search.tiny import mosaic as drawing
+    from image_search.tiny.archive import Archive
+
+    if positions and number is not None:
+        raise InvalidParameter("number", "positions are given; either these or a number of random ones")
+    # Before a large archive is read for nothing.
+    drawing.picture_format(output)
+    with Archive(db) as archive:
+        shown = positions or archive.sample(min(RANDOM, len(archive)) if number is None else number, seed)
+        image = drawing.mosaic(archive.pictures(shown), columns, order=order, scale=scale)  # type: ignore[arg-type]
+    drawing.save(image, output)
+    data = {"output": str(output), "size_px": image.size, "positions": list(shown)}
+    wide, high = image.size
+    emit(data, as_json=as_json, text=lambda: click.echo(f"{len(shown)} pictures, {wide} x {high} px, in {output}"))
+
+
+for command in tiny_search.COMMANDS:
+    tiny.add_command(command)
 
 COMMANDS = (tiny,)
