@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,6 +17,10 @@ from image_search.cli.tiny_search import db_option, fit_option, threads_option
 from image_search.errors import InvalidParameter
 from image_search.machine import available_cores
 from image_search.services.progress import Progress
+
+if TYPE_CHECKING:
+    from image_search.tiny.mosaic import Order
+    from image_search.tiny.pixels import Fit
 
 RANDOM = 100
 """Pictures of a mosaic for which nothing else is asked."""
@@ -46,7 +51,7 @@ def tiny() -> None:
 @json_option
 @pass_context
 def pack(
-    context: CliContext, folder: Path, output: Path, fit: str, force: bool, threads: int | None, as_json: bool
+    context: CliContext, folder: Path, output: Path, fit: Fit, force: bool, threads: int | None, as_json: bool
 ) -> None:
     """Pack the pictures of FOLDER, in the order of their paths, into an archive.
 
@@ -64,7 +69,7 @@ def pack(
         report = packing.pack(
             folder,
             output,
-            fit=fit,  # type: ignore[arg-type]
+            fit=fit,
             threads=threads or available_cores(),
             replace=force,
             max_pixels=imaging.max_local_pixels,
@@ -135,7 +140,7 @@ def mosaic(
     columns: int | None,
     number: int | None,
     seed: int | None,
-    order: str,
+    order: Order,
     scale: int,
     as_json: bool,
 ) -> None:
@@ -156,7 +161,7 @@ def mosaic(
     drawing.picture_format(output)
     with Archive(db) as archive:
         shown = positions or archive.sample(min(RANDOM, len(archive)) if number is None else number, seed)
-        image = drawing.mosaic(archive.pictures(shown), columns, order=order, scale=scale)  # type: ignore[arg-type]
+        image = drawing.mosaic(archive.pictures(shown), columns, order=order, scale=scale)
     drawing.save(image, output)
     data = {"output": str(output), "size_px": image.size, "positions": list(shown)}
     wide, high = image.size

@@ -14,7 +14,7 @@ from image_search.cli.attempts import PICTURE_FAULTS, attempt, exit_if, failures
 from image_search.cli.context import CliContext, emit, json_option, pass_context, stop_on_signals
 from image_search.cli.progress import progress_bar
 from image_search.cli.sources import PATH
-from image_search.cli.tables import plain, print_failures
+from image_search.cli.tables import count, plain, print_failures, print_table
 from image_search.errors import InvalidParameter
 from image_search.machine import available_cores
 from image_search.services.progress import Progress
@@ -22,8 +22,9 @@ from image_search.types import Failure
 
 if TYPE_CHECKING:
     from image_search.tiny.archive import Archive, BytesListener
-    from image_search.tiny.knn import Neighbour
-    from image_search.tiny.pixels import Bytes
+    from image_search.tiny.knn import Metric, Neighbour
+    from image_search.tiny.label import Accuracy
+    from image_search.tiny.pixels import Bytes, Fit
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -56,16 +57,16 @@ def threads_option(command: Callable[P, T]) -> Callable[P, T]:
     )(command)
 
 
-def metric_option(command: Callable[P, T]) -> Callable[P, T]:
+def metric_option(default: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """`--metric`."""
     return click.option(
         "--metric",
         type=click.Choice(["l2", "normalised", "shifted"]),
-        default="l2",
+        default=default,
         show_default=True,
         help="Euclidean distance of the pixels; of pictures brought to zero mean and unit norm; the same at the best "
         "of some small shifts of the picture or its mirror image.",
-    )(command)
+    )
 
 
 def neighbours_option(command: Callable[P, T]) -> Callable[P, T]:
@@ -90,7 +91,7 @@ class _Queries:
 @db_option
 @neighbours_option
 @click.option("--all", "every", is_flag=True, help="Every distance, in the order of the file.")
-@metric_option
+@metric_option("l2")
 @fit_option
 @threads_option
 @json_option
@@ -101,8 +102,8 @@ def knn(
     db: Path,
     k: int,
     every: bool,
-    metric: str,
-    fit: str,
+    metric: Metric,
+    fit: Fit,
     threads: int | None,
     as_json: bool,
 ) -> None:
@@ -162,7 +163,149 @@ def knn(
     exit_if(asked.failed)
 
 
-def _read(context: CliContext, paths: Sequence[Path], fit: str) -> _Queries:
+@click.command()
+@click.argument("queries", type=PATH, nargs=-1, metavar="[QUERY]...")
+@db_option
+@neighbours_option
+@click.option("--evaluate", "judge", is_flag=True, help="Let pictures of the archive be labelled by the others.")
+@click.option("--sample", type=int, default=1000, show_default=True, metavar="N", help="So many, for --evaluate.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="N", help="For --evaluate.")
+@metric_option("normalised")
+@fit_option
+@threads_option
+@json_option
+@pass_context
+def label(
+    context: CliContext,
+    queries: tuple[Path, ...],
+    db: Path,
+    k: int,
+    judge: bool,
+    sample: int,
+    seed: int,
+    metric: Metric,
+    fit: Fit,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """Say what each QUERY shows: the label that most of its k nearest pictures have.
+
+    The label of a picture is the first folder of its name in the archive's side file: pack a folder that has one folder
+    for each label. --evaluate tells how often the vote is right, of the nearest one and of k, by plain and by
+    normalised pixels (and shifted ones, with --metric shifted).
+
+    \b
+    Examples:
+      image-search tiny label --db cifar10.bin photo.jpg -k 20
+      image-search tiny label --db cifar10.bin --evaluate -k 10
+    """
+    from image_search.tiny.archive import Archive
+    from image_search.tiny.knn import nearest
+    from image_search.tiny.label import evaluate, read_labels, vote
+
+    if judge == bool(queries):
+        raise InvalidParameter("query", "either pictures to label, or --evaluate, is expected")
+    with Archive(db) as archive, stop_on_signals() as stop, reading_bar(archive) as on_bytes:
+        labels = read_labels(archive)
+        options: dict[str, Any] = {"threads": threads or available_cores(), "on_bytes": on_bytes, "stop": stop}
+        if judge:
+            positions = archive.sample(min(sample, len(archive)) if sample > 0 else sample, seed)
+            metrics: list[Metric] = ["l2", "normalised"]
+            if metric == "shifted":
+                metrics.append(metric)
+            found = [
+                one
+                for name in metrics
+                for one in evaluate(archive, labels, positions, sorted({1, k}), metric=name, **options)
+            ]
+            _print_accuracies(found, as_json=as_json)
+            return
+        asked = _read(context, queries, fit)
+        results = [
+            {"query": name, **asdict(vote([labels.of(one.position) for one in neighbours]))}
+            for name, neighbours in zip(
+                asked.names,
+                nearest(archive, asked.rows, k, metric=metric, **options),
+                strict=True,
+            )
+        ]
+
+    def text() -> None:
+        for one in results:
+            votes = sum(one["votes"].values())
+            click.echo(f"{plain(one['label'])} {one['votes'][one['label']]}/{votes} {plain(one['query'])}")
+
+    data = {"metric": metric, "k": k, "results": results, "failed": [asdict(failure) for failure in asked.failed]}
+    emit(data, as_json=as_json, text=text)
+    if not as_json:
+        print_failures(asked.failed, err=True)
+    exit_if(asked.failed)
+
+
+@click.command()
+@click.argument("folder", type=PATH, metavar="IMAGES_FOLDER")
+@db_option
+@click.option("-o", "--output", type=PATH, required=True, metavar="FOLDER", help="A new folder, or an older report's.")
+@neighbours_option
+@metric_option("l2")
+@fit_option
+@threads_option
+@json_option
+@pass_context
+def report(
+    context: CliContext,
+    folder: Path,
+    db: Path,
+    output: Path,
+    k: int,
+    metric: Metric,
+    fit: Fit,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """Find the neighbours of every picture of IMAGES_FOLDER, and show them.
+
+    FOLDER gets images_small/ (the queries at 32 x 32), scores/ (`score position` lines), summary_images/ (query and
+    neighbours side by side), summary.pdf (a page for each query) and report.json.
+
+    \b
+    Example:
+      image-search tiny report queries/ --db tiny_images.bin -o outputs/
+    """
+    from image_search.tiny.archive import Archive
+    from image_search.tiny.report import make_report
+
+    imaging = context.settings.imaging
+    with Archive(db) as archive, stop_on_signals() as stop, reading_bar(archive) as on_bytes:
+        made = make_report(
+            folder,
+            archive,
+            output,
+            k,
+            metric=metric,
+            fit=fit,
+            threads=threads or available_cores(),
+            max_pixels=imaging.max_local_pixels,
+            max_file_bytes=imaging.max_local_bytes,
+            on_bytes=on_bytes,
+            stop=stop,
+        )
+
+    def text() -> None:
+        click.echo(f"{count(made.queries, 'query', 'queries')} in {output}, {len(made.failed)} failed")
+        print_failures(made.failed)
+
+    emit({"output": str(output), **asdict(made)}, as_json=as_json, text=text)
+
+
+def _print_accuracies(found: Sequence[Accuracy], *, as_json: bool) -> None:
+    data = [{**asdict(one), "accuracy": one.accuracy} for one in found]
+    rows = [(one.metric, str(one.k), f"{one.accuracy:.4f}", str(one.queries)) for one in found]
+    titles = ("metric", "k", "accuracy", "queries")
+    emit(data, as_json=as_json, text=lambda: print_table(titles, rows, right=titles[1:]))
+
+
+def _read(context: CliContext, paths: Sequence[Path], fit: Fit) -> _Queries:
     """The queries, prepared as an archive's pictures are; one that is no picture does not spoil the others."""
     import numpy as np
 
@@ -172,7 +315,7 @@ def _read(context: CliContext, paths: Sequence[Path], fit: str) -> _Queries:
 
     def one(path: Path) -> Bytes:
         data = read_picture(path, imaging.max_local_bytes)
-        return prepare(data, fit=fit, max_pixels=imaging.max_local_pixels)  # type: ignore[arg-type]
+        return prepare(data, fit=fit, max_pixels=imaging.max_local_pixels)
 
     tried = [attempt(file_name(path), lambda path=path: one(path), PICTURE_FAULTS) for path in paths]  # type: ignore[misc]
     good = [done for done in tried if done.result is not None]
@@ -184,7 +327,9 @@ def _read(context: CliContext, paths: Sequence[Path], fit: str) -> _Queries:
 def reading_bar(archive: Archive) -> Iterator[BytesListener]:
     """A listener that shows how far the archive is read, where that takes longer than a moment."""
     if len(archive) < MANY:
-        yield lambda done, total: None
+        from image_search.tiny.archive import no_listener
+
+        yield no_listener
         return
     with progress_bar(in_bytes=True) as on_progress:
         yield lambda done, total: on_progress(Progress("read", done, total))
@@ -217,4 +362,4 @@ def _describe(one: Neighbour, names: dict[int, str], metric: str) -> dict[str, A
     return described
 
 
-COMMANDS = (knn,)
+COMMANDS = (knn, label, report)

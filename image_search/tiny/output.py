@@ -10,7 +10,7 @@ import contextlib
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -43,14 +43,14 @@ def new_file(path: Path, *, replace: bool = True) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def new_folder(path: Path, *, replace_made_with: str = "") -> Iterator[Path]:
+def new_folder(path: Path, replaceable: Collection[str] = ()) -> Iterator[Path]:
     """A folder that takes the place of `path` at the end of the block; nothing is there after an error.
 
-    An empty folder may be there, and one with a file of the name `replace_made_with` in it: an earlier one of ours.
+    A folder may be there that is empty, or has in it nothing but the names in `replaceable`: an earlier one of ours.
     Raises as `new_file` does.
     """
     path = path.resolve()
-    _check_folder(path, replace_made_with)
+    check_folder(path, replaceable)
     part = path.with_name(f".{path.name}.part")
     with _telling(path):
         part.mkdir(exist_ok=True)
@@ -59,7 +59,7 @@ def new_folder(path: Path, *, replace_made_with: str = "") -> Iterator[Path]:
             for inner in part.iterdir():
                 shutil.rmtree(inner) if inner.is_dir() and not inner.is_symlink() else inner.unlink()
             yield part
-            _check_folder(path, replace_made_with)
+            check_folder(path, replaceable)
             _swap(part, path)
         except BaseException:
             shutil.rmtree(part, ignore_errors=True)
@@ -76,14 +76,15 @@ def check_place(path: Path, *, replace: bool) -> None:
             raise InvalidParameter("output", f"{str(path)!r} exists already; another place, or --force, is expected")
 
 
-def _check_folder(path: Path, made_with: str) -> None:
+def check_folder(path: Path, replaceable: Collection[str]) -> None:
+    """Raises InvalidParameter where a folder cannot be made, or may not be replaced; ImageStoreError."""
     with _telling(path):
         _check_parent(path)
         if not path.exists():
             return
         if not path.is_dir():
             raise InvalidParameter("output", f"{str(path)!r} is a file; a folder is expected")
-        if any(path.iterdir()) and not (made_with and (path / made_with).is_file()):
+        if any(inner.name not in replaceable for inner in path.iterdir()):
             raise InvalidParameter(
                 "output", f"folder {str(path)!r} has other files in it; a new or empty one is expected"
             )

@@ -77,7 +77,7 @@ def pack(
         for done, (name, made) in enumerate(in_order(one, walk(folder), threads), 1):
             end_if(stop, "packing")
             if isinstance(made, str):
-                failed.append(Failure(_readable(name), made))
+                failed.append(Failure(readable(name), made))
             else:
                 file.write(made.data)
                 name_lines.write(os.fsencode(name) + b"\n")
@@ -175,5 +175,6 @@ def _inside(name: str) -> str:
     return name
 
 
-def _readable(name: str) -> str:
+def readable(name: str) -> str:
+    """A file's name as it can be shown: one that is no UTF-8 with replacement marks."""
     return os.fsencode(name).decode("utf-8", errors="replace")

@@ -334,7 +334,7 @@ def test_an_error_in_the_block_leaves_nothing(tmp_path: Path) -> None:
 
 def test_a_folder_of_ours_is_replaced_whole(tmp_path: Path) -> None:
     for turn in ("1", "2"):
-        with new_folder(tmp_path / "out", replace_made_with="mark") as folder:
+        with new_folder(tmp_path / "out", ("mark", "1", "2")) as folder:
             (folder / "mark").touch()
             (folder / turn).touch()
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["2", "mark"]
