@@ -232,3 +232,11 @@ def test_a_reader_that_goes_away_is_no_fault(tmp_path: Path) -> None:
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     assert [line.split()[1] for line in done.stdout.splitlines()] == ["0", "1"]
     assert "Traceback" not in done.stderr
+
+
+def test_a_long_pass_tells_how_fast_it_is(cli: Cli, db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("image_search.cli.tiny_search.MANY", 1)
+    outcome = cli("tiny", "knn", "--db", db, picture(1, db), "--json")
+    assert outcome.json["results"][0]["neighbours"][0]["position"] == 1
+    assert outcome.err.startswith("read: 0.00 of 0.00 GB, ")
+    assert " GB/s, " in outcome.err
