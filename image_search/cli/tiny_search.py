@@ -134,10 +134,12 @@ def knn(
         }
         if every:
             _print_all(archive, asked.rows, options)
-            found, names = [], {}
+            found = []
         else:
             found = nearest(archive, asked.rows, k, **options)
-            names = names_at(db, len(archive), [one.position for ones in found for one in ones])
+        # The side file is read from its beginning to its end: only where the names are shown.
+        shown = [one.position for ones in found for one in ones] if as_json else []
+        names = names_at(db, len(archive), shown) if shown else {}
         size = len(archive)
 
     def text() -> None:

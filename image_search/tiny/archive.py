@@ -28,10 +28,10 @@ BytesListener: TypeAlias = Callable[[int, int], None]
 """(bytes done, bytes in all)"""
 
 
-def end_if(stop: Event | None, what: str) -> None:
-    """Raises InvalidInput that says what was stopped, where it is to stop."""
+def end_if(stop: Event | None, message: str) -> None:
+    """Raises InvalidInput where the work is to stop."""
     if stop is not None and stop.is_set():
-        raise InvalidInput(f"{what} was stopped; nothing was written")
+        raise InvalidInput(message)
 
 
 def no_listener(done: int, total: int) -> None:
@@ -121,7 +121,7 @@ class Archive:
         total = self._count * PICTURE_BYTES
 
         def one(first: int) -> tuple[T, int]:
-            end_if(stop, "reading the archive")
+            end_if(stop, "reading the archive was stopped")
             last = min(first + TASK, self._count)
             return work(self._blocks(first, last)), last
 

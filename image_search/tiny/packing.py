@@ -10,6 +10,7 @@ from threading import Event
 from typing import TypeAlias
 
 from image_search.errors import DatasetFormatError, ImageTooLarge, InvalidImage, InvalidInput, UnsupportedFormat
+from image_search.imaging import SNIFF_BYTES, sniff_content_type
 from image_search.tiny.archive import Archive, end_if
 from image_search.tiny.names import names_path, read_names
 from image_search.tiny.output import check_place, new_file, new_folder
@@ -75,7 +76,7 @@ def pack(
     names = names_path(output)
     with new_file(names) as name_lines, new_file(output, replace=replace) as file:
         for done, (name, made) in enumerate(in_order(one, walk(folder), threads), 1):
-            end_if(stop, "packing")
+            end_if(stop, "packing was stopped; nothing was written")
             if isinstance(made, str):
                 failed.append(Failure(readable(name), made))
             else:
@@ -115,7 +116,7 @@ def unpack(
 
     with new_folder(output) as part:
         for done, _ in enumerate(in_order(one, _files(archive, wanted), threads), 1):
-            end_if(stop, "unpacking")
+            end_if(stop, "unpacking was stopped; nothing was written")
             on_count(done, len(wanted), 0)
     return len(wanted)
 
@@ -143,10 +144,14 @@ def walk(folder: Path, under: str = "") -> Iterator[str]:
 
 
 def read_file(path: Path, max_bytes: int) -> bytes:
-    """The bytes of a file. Raises InvalidImage (it cannot be read), ImageTooLarge."""
+    """The bytes of a picture's file. Raises InvalidImage (it cannot be read), ImageTooLarge, UnsupportedFormat."""
     try:
         with path.open("rb") as file:
-            data = file.read(max_bytes + 1)
+            data = file.read(SNIFF_BYTES)
+            if data and sniff_content_type(data) is None:
+                # An archive may lie among the pictures: it must not be read to learn that it is none.
+                raise UnsupportedFormat("not a picture of a known format")
+            data += file.read(max_bytes + 1 - len(data))
     except OSError as error:
         raise InvalidImage(f"cannot be read: {error.strerror}") from error
     if len(data) > max_bytes:

@@ -86,7 +86,7 @@ def make_report(
 
     def entries() -> Iterator[Entry]:
         for done, (name, query, neighbours) in enumerate(zip(names, queries, found, strict=True), 1):
-            end_if(stop, "the report")
+            end_if(stop, "the report was stopped; nothing was written")
             positions = [one.position for one in neighbours]
             entry = Entry(
                 name,
@@ -135,7 +135,7 @@ def _read(
     rows: list[Bytes] = []
     failed: list[Failure] = []
     for name, made in in_order(one, walk(folder), threads):
-        end_if(stop, "the report")
+        end_if(stop, "the report was stopped; nothing was written")
         if isinstance(made, str):
             failed.append(Failure(readable(name), made))
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -240,3 +241,14 @@ def test_a_long_pass_tells_how_fast_it_is(cli: Cli, db: Path, monkeypatch: pytes
     assert outcome.json["results"][0]["neighbours"][0]["position"] == 1
     assert outcome.err.startswith("read: 0.00 of 0.00 GB, ")
     assert " GB/s, " in outcome.err
+
+
+def test_a_disk_that_is_full_leaves_what_was_there(db: Path, tmp_path: Path) -> None:
+    before = db.read_bytes()
+    # In blocks of 1,024 bytes; the archive has 120 of them.
+    command = f"ulimit -f 40; {sys.executable} -m image_search tiny pack {tmp_path}/pictures --force -o {db} --json"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "cannot be written: File too large" in json.loads(done.stdout)["error"]["message"]
+    assert db.read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir() if "tiny" in path.name) == ["tiny.bin", "tiny.bin.names"]

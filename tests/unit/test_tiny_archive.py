@@ -279,9 +279,11 @@ def test_a_pass_sees_each_picture_once_and_in_order(tmp_path: Path, threads: int
     assert seen == [(TASK * 3072, count * 3072), (count * 3072, count * 3072)]
 
 
-def test_a_file_that_is_cut_while_it_is_read(tmp_path: Path) -> None:
+def test_a_file_that_is_cut_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Far more than may be under way when the first part is there.
+    monkeypatch.setattr("image_search.tiny.archive.TASK", 100)
     path = tmp_path / "a.bin"
-    random_archive(path, 3 * TASK)
+    random_archive(path, 2000)
     with Archive(path) as archive:
         parts = archive.scan(lambda blocks: [block.first for block in blocks], threads=2)
         next(parts)
@@ -339,3 +341,25 @@ def test_a_folder_of_ours_is_replaced_whole(tmp_path: Path) -> None:
             (folder / turn).touch()
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["2", "mark"]
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_part_that_a_killed_run_left_is_taken_over(tmp_path: Path) -> None:
+    (tmp_path / ".out.part/old").mkdir(parents=True)
+    (tmp_path / ".out.part/old/half.png").touch()
+    (tmp_path / ".out.part/half").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere").mkdir()
+    with new_folder(tmp_path / "out") as folder:
+        (folder / "whole").touch()
+        with pytest.raises(InvalidParameter, match="another process"), new_folder(tmp_path / "out"):
+            pass
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["whole"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["elsewhere", "out"]
+
+
+def test_an_archive_among_the_pictures_is_not_read(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    write_pictures(folder, 2)
+    with (folder / "tiny_images.bin").open("wb") as file:
+        file.truncate(10**12)
+    report = pack(folder, tmp_path / "tiny.bin")
+    assert (report.pictures, [failure.path for failure in report.failed]) == (2, ["tiny_images.bin"])
