@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import secrets
+import threading
 from typing import TYPE_CHECKING
 
 from flask import Flask, Response, g, request, send_from_directory
@@ -18,7 +19,7 @@ from image_search.api.limits import register_limits
 from image_search.api.metrics import register_metrics
 from image_search.api.operations import SECURITY_SCHEMES
 from image_search.api.problems import register_problems
-from image_search.api.routes import check, images, indexing, insert, jobs, metrics, search, status
+from image_search.api.routes import check, collections, images, indexing, insert, jobs, metrics, search, status, vectors
 from image_search.config import Settings
 from image_search.resources import web_folder
 
@@ -44,9 +45,10 @@ def create_app(settings: Settings, services: Services) -> Flask:
     app.extensions["settings"] = settings
     app.extensions["services"] = services
     # Made now, by one thread: cached_property has no lock, and two of a service would be two sets of locks.
-    _ = (services.search, services.library, services.indexing, services.jobs, services.runner)
+    _ = (services.search, services.library, services.indexing, services.jobs, services.exchange, services.runner)
     app.extensions["keys"] = load_keys(settings)
-    for resource in (search, insert, check, images, indexing, jobs, status, metrics):
+    app.extensions["exchanges"] = threading.BoundedSemaphore(vectors.AT_ONCE)
+    for resource in (search, insert, check, collections, images, indexing, jobs, vectors, status, metrics):
         app.register_api(resource.blueprint)
     register_document(app)
     _register_page(app)
