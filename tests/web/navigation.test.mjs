@@ -44,6 +44,7 @@ beforeEach(() => {
     address: past.address,
     onOpen: (link, files, behind) => {
       opened.push({ words: link.words, files, behind });
+      store.update({ viewed: null });
       if (link.library) {
         if (behind) store.update({ words: behind.words });
         return store.updateLibrary({ which: link.library });
