@@ -53,7 +53,7 @@ const navigation = new Navigation({
   address: location,
   onOpen: async (link, files, behind) => {
     const { library: which, collection } = link;
-    store.update({ collection });
+    if (collection !== store.state.collection) enter(collection);
     if (which) {
       // What was searched for when the library was opened stands behind it, and opens with it.
       if (behind) void searcher.open(behind, files);
@@ -93,9 +93,15 @@ async function manage(use) {
 }
 
 /** @param {string} collection */
-function goInto(collection) {
+function enter(collection) {
   store.update({ collection });
-  void monitor.check();
+  // Once more: a check that is under way asked about the one before.
+  void monitor.check().then(() => monitor.check());
+}
+
+/** @param {string} collection */
+function goInto(collection) {
+  enter(collection);
   searcher.elsewhere();
   const { which } = store.state.library;
   if (which) void manage((one) => one.open(which));

@@ -49,9 +49,10 @@ export class Manager {
     const jobs = new Jobs({ calls, store, gate, onEnd: check });
     const imported = () => {
       check();
-      const { which, uploads } = store.state.library;
+      const { library: { which, uploads, selecting, vectors }, service, viewed } = store.state;
+      const isHere = vectors.job?.result?.collection === (store.state.collection || service.status?.collection);
       // What came in is shown, unless somebody is at work in what is there.
-      if (which && !uploads.length && !store.state.library.selecting && !store.state.viewed) void library.open(which);
+      if (which && isHere && vectors.job?.result?.added && !uploads.length && !selecting && !viewed) void library.open(which);
     };
     const imports = new Jobs({ calls, store, gate, onEnd: imported, panel: IMPORTS });
     const transfer = new Transfer({ calls, store, gate, jobs: imports, follow });
