@@ -153,7 +153,10 @@ def test_the_search_goes_into_the_chosen_collection(keyed: Page, live_server: st
 
 
 def test_one_server_and_one_collection_are_no_choice(page: Page, live_server: str) -> None:
-    page.route(re.compile(r"/status(\?|$)"), lambda route: route.fulfill(json={**route.fetch().json(), "collections": ["default"]}))
+    page.route(
+        re.compile(r"/status(\?|$)"),
+        lambda route: route.fulfill(json={**route.fetch().json(), "collections": ["default"]}),
+    )
     page.reload()
     page.locator('#status-button[data-phase="ready"]').wait_for()
     expect(page.get_by_role("combobox", name="Server", exact=True)).to_have_count(0)
