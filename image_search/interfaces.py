@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
@@ -159,6 +159,15 @@ class ShardFiles(Protocol):
 
     def describe_vector_shard(self, path: Path) -> ShardInfo:
         """Model, projection, size. Raises DatasetFormatError."""
+        ...
+
+    def check_vector_shard(
+        self, path: Path, *, rows: bool = False, give_up: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Return when a shard that came from elsewhere is sound, with `rows` each row of it. Raises DatasetFormatError.
+
+        Whatever the file is, it neither ends nor fills this process. Returns early where `give_up` says so.
+        """
         ...
 
     def read_vector_shard(self, path: Path, batch_size: int = 1024) -> Iterator[tuple[list[ImageRecord], FloatArray]]:

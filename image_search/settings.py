@@ -131,6 +131,9 @@ class HttpServerSettings:
     )
     max_image_bytes: int = _setting(20_000_000, "Largest picture in a request.")
     max_request_bytes: int = _setting(64_000_000, "Largest request body.")
+    max_import_bytes: int = _setting(
+        4_000_000_000, "Largest file of vectors that is imported over HTTP; it waits in the data folder."
+    )
 
 
 @dataclass(frozen=True)

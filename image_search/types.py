@@ -160,6 +160,8 @@ class Job:
     """Why it failed, in words for a person; "" while it did not."""
     cancel_wanted: bool = False
     """It was to end while it ran: `cancelled` once it has, `done` where it had done its work by then."""
+    result: Mapping[str, Any] | None = None
+    """What it brought, where its kind brings anything; None while it is not done."""
 
     @property
     def rate(self) -> float:

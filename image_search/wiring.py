@@ -19,6 +19,7 @@ from image_search.interfaces import EmbedderProvider, ImageStore, PictureFetcher
 from image_search.machine import available_cores
 from image_search.services.collections import Collections
 from image_search.services.evaluate import EvaluationService
+from image_search.services.exchange import IMPORT, ExchangeService
 from image_search.services.gate import PictureLocks, SwitchGate
 from image_search.services.indexing import IndexingService
 from image_search.services.ingest import IngestService
@@ -167,6 +168,11 @@ class Services:
         )
 
     @cached_property
+    def exchange(self) -> ExchangeService:
+        """Collections as files that are sent."""
+        return ExchangeService(self.transfer, self.shards, self.jobs, self.settings.data_dir / "exchange")
+
+    @cached_property
     def evaluation(self) -> EvaluationService:
         """Quality on labelled folders."""
         return EvaluationService(
@@ -191,9 +197,10 @@ class Services:
     def runner(self) -> JobRunner:
         """The thread that works on them; not started."""
         handlers: Mapping[str, JobHandler] = {
-            "rebuild": lambda params, on_progress, stop: self.indexing.run_job(params, on_progress, stop)
+            "rebuild": lambda params, on_progress, stop: self.indexing.run_job(params, on_progress, stop),
+            IMPORT: lambda params, on_progress, stop: self.exchange.run_job(params, on_progress, stop),
         }
-        return JobRunner(self.jobs, handlers, daily=self._purge)
+        return JobRunner(self.jobs, handlers, daily=self._tend)
 
     @property
     def staged_pictures(self) -> Path:
@@ -236,6 +243,10 @@ class Services:
         except FileNotFoundError:
             return self._purge(threading.Event())
         return 0 if 0 <= age_s < DAY_S else self._purge(threading.Event())
+
+    def _tend(self, stop: threading.Event) -> None:
+        self.exchange.tidy()
+        self._purge(stop)
 
     def _purge(self, stop: threading.Event) -> int:
         purged = self.library.purge(older_than_s=self.settings.library.trash_days * DAY_S, stop=stop)

@@ -96,6 +96,7 @@ def job_document(job: Job) -> dict[str, Any]:
         "rate": round(job.rate, 2),
         "eta_s": None if job.eta_s is None else round(job.eta_s, 1),
         "error": job.error or None,
+        "result": None if job.result is None else dict(job.result),
         "created_at": rfc3339(job.created_at_s),
         "started_at": None if job.started_at_s is None else rfc3339(job.started_at_s),
         "finished_at": None if job.finished_at_s is None else rfc3339(job.finished_at_s),

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import re
 import secrets
+import threading
 from typing import TYPE_CHECKING
 
-from flask import Flask, Response, g, request, send_from_directory
+from flask import Flask, Response, g, request
 from flask_cors import CORS
 from flask_openapi3 import OpenAPI
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -17,10 +18,10 @@ from image_search.api.document import INFO, register_document
 from image_search.api.limits import register_limits
 from image_search.api.metrics import register_metrics
 from image_search.api.operations import SECURITY_SCHEMES
+from image_search.api.page import register_page
 from image_search.api.problems import register_problems
-from image_search.api.routes import check, images, indexing, insert, jobs, metrics, search, status
+from image_search.api.routes import check, collections, images, indexing, insert, jobs, metrics, search, status, vectors
 from image_search.config import Settings
-from image_search.resources import web_folder
 
 if TYPE_CHECKING:
     from image_search.wiring import Services
@@ -44,12 +45,13 @@ def create_app(settings: Settings, services: Services) -> Flask:
     app.extensions["settings"] = settings
     app.extensions["services"] = services
     # Made now, by one thread: cached_property has no lock, and two of a service would be two sets of locks.
-    _ = (services.search, services.library, services.indexing, services.jobs, services.runner)
+    _ = (services.search, services.library, services.indexing, services.jobs, services.exchange, services.runner)
     app.extensions["keys"] = load_keys(settings)
-    for resource in (search, insert, check, images, indexing, jobs, status, metrics):
+    app.extensions["exchanges"] = threading.BoundedSemaphore(vectors.AT_ONCE)
+    for resource in (search, insert, check, collections, images, indexing, jobs, vectors, status, metrics):
         app.register_api(resource.blueprint)
     register_document(app)
-    _register_page(app)
+    register_page(app)
     register_problems(app)
     # Before what may refuse a request, so that refusals are counted too.
     register_metrics(app, services)
@@ -69,19 +71,6 @@ def create_app(settings: Settings, services: Services) -> Flask:
     if proxies := settings.http_server.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, proxies, proxies, proxies, proxies, proxies)  # type: ignore[method-assign]
     return app
-
-
-def _register_page(app: Flask) -> None:
-    """Routes of the page's files, by their top-level names: one for every path would answer 405 in place of 404."""
-    folder = web_folder()
-
-    def send(name: str, below: str = "") -> Response:
-        return send_from_directory(folder, f"{name}/{below}" if below else name)
-
-    app.add_url_rule("/", "page", send, defaults={"name": "index.html"})
-    for entry in sorted(folder.iterdir()):
-        rule = f"/{entry.name}/<path:below>" if entry.is_dir() else f"/{entry.name}"
-        app.add_url_rule(rule, "static", send, defaults={"name": entry.name})
 
 
 def _register_discarding(app: Flask, most_bytes: int) -> None:

@@ -16,7 +16,8 @@ from typing import Literal
 
 from flask import current_app, request
 
-from image_search.api.body import is_multipart, is_picture_body, json_body
+from image_search.api import tickets
+from image_search.api.body import is_file_body, is_multipart, json_body
 from image_search.api.problems import AuthError
 from image_search.config import Settings
 from image_search.errors import ConfigError, InvalidInput
@@ -78,12 +79,12 @@ def load_keys(settings: Settings) -> Keys:
     return Keys(security.user_key, _read_or_make(file), signing, file)
 
 
-def presented_key(body_key: str = "") -> str:
-    """The key of the current request: Authorization: Bearer, X-API-Key, or (old form) `key` in the JSON body."""
+def presented_key() -> str:
+    """The key in the current request's headers: Authorization: Bearer, or X-API-Key."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return token.strip()
-    return request.headers.get("X-API-Key", "") or body_key
+    return request.headers.get("X-API-Key", "")
 
 
 def check_role(role: Role) -> None:
@@ -91,7 +92,8 @@ def check_role(role: Role) -> None:
     keys: Keys = current_app.extensions["keys"]
     if role == "user" and not keys.user:
         return
-    found = keys.role_of(presented_key(_key_in_body()))
+    # A body is read where no header has a key, and not else: it may be large.
+    found = keys.role_of(presented_key() or _key_in_body())
     if found is None:
         raise AuthError(401, "This needs a valid key.")
     if role == "admin" and found != "admin":
@@ -103,6 +105,19 @@ def check_signature(image_id: str) -> None:
     keys: Keys = current_app.extensions["keys"]
     if not keys.verify(image_id, request.args.get("sig", "")):
         check_role("user")
+
+
+def check_ticket(collection: str) -> None:
+    """The same for role "admin", but a link that is followed sends no header: it carries a ticket, for a few minutes.
+
+    Raises AuthError.
+    """
+    keys: Keys = current_app.extensions["keys"]
+    ticket = request.args.get("ticket", "")
+    if not ticket:
+        check_role("admin")
+    elif not tickets.is_good(ticket, collection, keys.signing):
+        raise AuthError(401, "This link is too old, or none of this service: ask for a new one.")
 
 
 def check_local() -> None:
@@ -124,7 +139,7 @@ def _is_loopback(address: str) -> bool:
 
 def _key_in_body() -> str:
     # The older interface posts all it has to say.
-    if request.method != "POST" or is_multipart() or is_picture_body():
+    if request.method != "POST" or is_multipart() or is_file_body():
         return ""
     try:
         key = json_body().get("key", "")

@@ -8,6 +8,7 @@ from flask import g, json, request
 
 from image_search.errors import InvalidParameter, UnsupportedFormat
 
+VECTORS_TYPE = "application/x-hdf5"
 MAX_MARKS = 500_000
 """Brackets and commas of a JSON text: each may stand for a value that takes some 200 bytes of memory once it is read,
 and the key of an older client is only known then."""
@@ -16,6 +17,11 @@ and the key of an older client is only known then."""
 def is_picture_body() -> bool:
     """Whether the whole body is one picture."""
     return request.mimetype.startswith("image/") or request.mimetype == "application/octet-stream"
+
+
+def is_file_body() -> bool:
+    """Whether the whole body is one file."""
+    return is_picture_body() or request.mimetype == VECTORS_TYPE
 
 
 def is_multipart() -> bool:

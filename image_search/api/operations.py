@@ -11,19 +11,20 @@ from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Literal, TypeAlias
 
+from flask import request
 from flask.typing import ResponseReturnValue
 from flask_openapi3 import APIBlueprint, validate_request
 from flask_openapi3.models import OPENAPI3_REF_TEMPLATE, Schema
 from pydantic import BaseModel
 
 from image_search.api import wire
-from image_search.api.auth import check_local, check_role, check_signature
+from image_search.api.auth import check_local, check_role, check_signature, check_ticket
 from image_search.api.schemas.base import Request
 from image_search.api.schemas.problem import Problem
 
-Role: TypeAlias = Literal["open", "user", "admin", "signed", "local"]
+Role: TypeAlias = Literal["open", "user", "admin", "signed", "ticket", "local"]
 """Who may: everybody; who has the user's key, where one is set; the administrator; who has a signed URL, or user; who
-is on this machine, or the administrator."""
+has a link with a ticket, or the administrator; who is on this machine, or the administrator."""
 Cost: TypeAlias = Literal["none", "request", "picture"]
 """What `limits` counts: nothing; a request; one with pictures to decode and embed, of which only so many go at once."""
 Content: TypeAlias = Mapping[str, Any]
@@ -58,6 +59,7 @@ def operation(
     body: type[Request] | None = None,
     params: type[Request] | None = None,
     query: type[Request] | None = None,
+    upload: Content | None = None,
     cost: Cost = "none",
     many: bool = False,
     optional_body: bool = False,
@@ -66,7 +68,8 @@ def operation(
     """Serve the view under `rule`: the key is checked first, then what came in, which the view gets as `body`, `query`.
 
     `params`: the body comes in any of the three forms, and this is its multipart part of that name; with `many`, in a
-    form with several pictures or as JSON. `problems`: the statuses that come beside those that follow from the rest.
+    form with several pictures or as JSON. `upload`: what the view itself reads of the body. `problems`: the statuses
+    that come beside those that follow from the rest.
     """
     forms: tuple[wire.Form, ...] = ("json", "multipart") if many else wire.ANY_FORM if params else ("json",)
 
@@ -74,6 +77,8 @@ def operation(
         def view(**values: Any) -> ResponseReturnValue:
             if role == "signed":
                 check_signature(values["image_id"])
+            elif role == "ticket":
+                check_ticket(wire.collection_of(request.args.get("collection")))
             elif role == "local":
                 check_local()
             elif role != "open":
@@ -98,10 +103,12 @@ def operation(
                 "content": _body_content(blueprint, body, params, merge=method == "patch", many=many),
                 "required": not optional_body,
             }
+        if upload is not None:
+            document["requestBody"] = {"content": dict(upload), "required": True}
         responses: dict[str | int | HTTPStatus, Any] = {
             status: _answer(blueprint, status, answer) for status, answer in answers.items()
         }
-        for status in sorted({*problems, *_implied(method, role, body, query, cost)}):
+        for status in sorted({*problems, *_implied(method, role, body, query, cost), *((413, 415) if upload else ())}):
             responses[status] = _problem(blueprint, status)
         register = getattr(blueprint, method)
         register(
@@ -122,7 +129,7 @@ def _implied(method: str, role: Role, body: type[Request] | None, query: type[Re
     found = {400}
     if role != "open":
         found |= {401, 503}
-    if role in ("admin", "local"):
+    if role in ("admin", "ticket", "local"):
         found.add(403)
     if body is not None or query is not None:
         found.add(422)

@@ -151,7 +151,7 @@ def register_problems(app: Flask) -> None:
 
     @app.errorhandler(RequestEntityTooLarge)
     def too_large(_error: RequestEntityTooLarge) -> Response:
-        limit = app.config["MAX_CONTENT_LENGTH"]
+        limit = request.max_content_length
         detail = f"The request is too large; at most {limit:,} bytes are accepted."
         return _answer(problem_document(413, "request_too_large", detail))
 

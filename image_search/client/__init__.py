@@ -25,6 +25,7 @@ with Client("http://127.0.0.1:5000", key=Path("admin.key").read_text()) as clien
 from image_search.client.answers import (
     BatchInserted,
     Checked,
+    CollectionInfo,
     DeletedImage,
     Hit,
     ImageInfo,
@@ -64,6 +65,7 @@ __all__ = [
     "Checked",
     "Client",
     "ClientError",
+    "CollectionInfo",
     "Conflict",
     "Crop",
     "DeletedImage",

@@ -98,6 +98,15 @@ class Model(Answer):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CollectionInfo(Answer):
+    """A collection."""
+
+    name: str
+    images: int
+    model: Model
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Page(Answer):
     """Which part of the results this is."""
 
@@ -201,6 +210,8 @@ class Job(Answer):
     eta_s: float | None
     """Seconds left; None where that cannot be told."""
     error: str | None
+    result: Mapping[str, JsonScalar] | None
+    """What it brought: of an import `added`, `unchanged`, `without_picture`, `failed`; None of other kinds."""
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -243,6 +254,8 @@ class Limits(Answer):
 
     max_image_bytes: int
     max_request_bytes: int
+    max_import_bytes: int
+    """Of a file of vectors."""
     max_pixels: int
     max_top_k: int
     max_queries: int

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import Any, Literal, Self, TypeVar, Unpack
 
 from image_search.client.answers import (
     BatchInserted,
     Checked,
+    CollectionInfo,
     Counts,
     DeletedImage,
     Hit,
@@ -55,6 +57,7 @@ from image_search.client.reading import Answer, read, read_list
 A = TypeVar("A", bound=Answer)
 
 SUMS_AT_ONCE = 1000
+VECTORS_TYPE = "application/x-hdf5"
 
 
 class Client:
@@ -160,11 +163,17 @@ class Client:
         self,
         *,
         filter: Mapping[str, Any] | None = None,  # noqa: A002
+        order: Literal["id", "newest"] | None = None,
         collection: str | None = None,
         page_size: int = 100,
     ) -> Iterator[ImageInfo]:
-        """All pictures, or those that the filter lets through, in order of their ids."""
-        query: Query = {"filter": filter_text(filter), "collection": collection, "limit": page_size}
+        """All pictures, or those that the filter lets through, in order of their ids or newest first."""
+        query: Query = {
+            "filter": filter_text(filter),
+            "order": order,
+            "collection": collection,
+            "limit": page_size,
+        }
         return self._listed(ImageInfo, "/images", "images", query)
 
     def image(self, image_id: str, *, collection: str | None = None) -> ImageInfo:
@@ -211,6 +220,20 @@ class Client:
     def thumbnail(self, image_id: str, *, collection: str | None = None) -> bytes:
         """A small JPEG of a picture."""
         return self._http.content(path_of("images", image_id, "thumbnail"), query={"collection": collection})
+
+    # A collection as a file
+
+    def export_to(self, target: Path, *, collection: str | None = None) -> int:
+        """Write a collection's records and vectors into an HDF5 file, whole or not at all; gives its bytes."""
+        return self._http.download("/export", target, query={"collection": collection})
+
+    def import_from(self, source: Path, *, collection: str | None = None) -> Job:
+        """The job that brings an exported file into a collection; its `result` counts what came in.
+
+        The file is sent once: try again by hand where that is lost, what is there already changes nothing.
+        """
+        answer = self._http.upload("/import", source, VECTORS_TYPE, query={"collection": collection})
+        return read(Job, answer.get("job"))
 
     # Jobs
 
@@ -275,6 +298,10 @@ class Client:
     def status(self, *, collection: str | None = None) -> Status:
         """The library, the service and its limits."""
         return read(Status, self._http.document("GET", "/status", safe=True, query={"collection": collection}))
+
+    def collections(self) -> list[CollectionInfo]:
+        """All collections of the library, sorted by name."""
+        return read_list(CollectionInfo, self._http.document("GET", "/collections", safe=True), "collections")
 
     def is_ready(self) -> bool:
         """Whether the service is there, its model loaded and its stores open. Asks once, and does not wait."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import secrets
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import httpx
@@ -33,6 +35,7 @@ FIRST_WAIT_S = 0.5
 """Before the first repetition where the service does not say; doubled for each further one."""
 KEEP_IDLE_S = 1.5
 """Less than the 2 s after which gunicorn closes an idle connection: a request never meets one that is just closing."""
+PIECE_BYTES = 262_144
 
 UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 LOST = (
@@ -113,7 +116,9 @@ class Connection:
         `safe`: it changes nothing, so it may be sent again whatever became of it. Everything else is sent again only
         where it has surely not been carried out: there was no connection, or the service said 429.
         """
-        answer = self._send(method, path, safe=safe, query=query, body=body, retries=retries)
+        return self._document_of(self._send(method, path, safe=safe, query=query, body=body, retries=retries))
+
+    def _document_of(self, answer: httpx.Response) -> dict[str, Any]:
         found = _json_object(answer)
         if found is None:
             raise UnexpectedAnswer(
@@ -126,6 +131,32 @@ class Connection:
         """The bytes that are there. Raises ClientError."""
         return self._send("GET", path, safe=True, query=query, body=None, retries=None).content
 
+    def download(self, path: str, target: Path, *, query: Query | None = None) -> int:
+        """Write the bytes that are there into a file, whole or not at all; gives how many. Raises ClientError."""
+        temporary = target.with_name(f"{target.name}.{secrets.token_hex(4)}.part")
+        try:
+            with temporary.open("xb") as file:
+                try:
+                    with self._client.stream("GET", self._base + path, params=_present(query)) as answer:
+                        if answer.status_code >= 300:
+                            answer.read()
+                        self._check(answer)
+                        for piece in answer.iter_bytes(PIECE_BYTES):
+                            file.write(piece)
+                except FAILURES as error:
+                    raise translated(error, self.address) from error
+                size = file.tell()
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+        return size
+
+    def upload(self, path: str, source: Path, content_type: str, *, query: Query | None = None) -> dict[str, Any]:
+        """The JSON object that the service answers to a file, which is sent once, in pieces. Raises ClientError."""
+        with source.open("rb") as file:
+            sent = {"params": _present(query), "content": file, "headers": {"Content-Type": content_type}}
+            return self._document_of(self._once("POST", path, sent))
+
     def _send(
         self,
         method: Method,
@@ -137,7 +168,7 @@ class Connection:
         retries: int | None,
     ) -> httpx.Response:
         left = self._retries if retries is None else retries
-        options = {"params": {k: v for k, v in (query or {}).items() if v is not None}, **_encoded(body)}
+        options = {"params": _present(query), **_encoded(body)}
         done = 0
         while True:
             try:
@@ -154,12 +185,15 @@ class Connection:
             answer = self._client.request(method, self._base + path, **options)
         except FAILURES as error:
             raise translated(error, self.address) from error
+        self._check(answer)
+        return answer
+
+    def _check(self, answer: httpx.Response) -> None:
         if answer.status_code >= 400:
             raise error_of(answer.status_code, _json_object(answer) or {}, _retry_after_s(answer))
         if answer.status_code >= 300:
             target = answer.headers.get("Location", "nowhere")[:200]
             raise UnexpectedAnswer(f"{self.address} redirects to {target!r}: give the address that it means")
-        return answer
 
 
 def translated(error: Exception, address: str) -> ClientError:
@@ -212,6 +246,10 @@ def _parse_address(base_url: str) -> tuple[str, str]:
     if port is not None and not 1 <= port <= 65_535:
         raise InvalidRequest(f"base_url: port {port}; 1 to 65535 is expected")
     return base_url.rstrip("/"), str(url.copy_with(userinfo=b"")).rstrip("/")
+
+
+def _present(query: Query | None) -> dict[str, str | int | bool]:
+    return {name: value for name, value in (query or {}).items() if value is not None}
 
 
 def _encoded(body: Mapping[str, Any] | Form | None) -> dict[str, Any]:

@@ -14,8 +14,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
+import json
 import shutil
+import subprocess
+import sys
 import uuid
+import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +39,11 @@ VERSION = 1
 _VECTORS = "image_search/vectors"
 _PICTURES = "image_search/pictures"
 _TEMPORARY_SUFFIX = ".part"
+MAX_DIM = 32_768
+"""Of a vector, as long as a collection's may be."""
+MAX_CHUNK_BYTES = 16_000_000
+MAX_PROJECTION_BYTES = 512_000_000
+LOOK_UP_EVERY_S = 0.2
 
 
 def write_vector_shard(path: Path, info: ShardInfo, batches: Iterable[VectorBatch], *, projection: bytes = b"") -> int:
@@ -67,6 +77,49 @@ def describe_vector_shard(path: Path) -> ShardInfo:
     """Model, projection, size. Raises DatasetFormatError."""
     with _reading(path, _VECTORS) as file:
         return _info(file)
+
+
+def check_vector_shard(path: Path, *, rows: bool = False, give_up: Callable[[], bool] = lambda: False) -> None:
+    """Return when a shard that came from elsewhere is sound, with `rows` each row of it; early where `give_up` says so.
+
+    Another process looks: a file that crashes the C library, or wants all memory, is one that is refused. Raises
+    DatasetFormatError.
+    """
+    # Our own program, and a file that the caller named.
+    command = [sys.executable, "-m", "image_search.datasets.trial", str(path), *(["rows"] if rows else [])]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as child:  # noqa: S603
+        while True:
+            try:
+                said = child.communicate(timeout=LOOK_UP_EVERY_S)[0]
+                break
+            except subprocess.TimeoutExpired:
+                if give_up():
+                    child.kill()
+                    return
+    try:
+        found = json.loads(said)
+    except ValueError as error:
+        raise DatasetFormatError(f"{path.name}: is damaged or made to do harm: reading it ended the reader") from error
+    if "refused" in found:
+        raise DatasetFormatError(found["refused"])
+
+
+def check_stored(path: Path) -> None:
+    """Raise DatasetFormatError unless the rows that a shard claims are there as our writer stores them.
+
+    A file of a few bytes can claim any number of rows, in tables that were never written or that unfold when read.
+    """
+    with _reading(path, _VECTORS) as file:
+        vectors = file["vectors"]
+        if vectors.ndim != 2 or vectors.dtype.kind != "f" or not 1 <= vectors.shape[1] <= MAX_DIM:
+            raise DatasetFormatError(f"{path.name}: its vectors are no (n, dim) table of floating point numbers")
+        for table in (vectors, file["records"]):
+            chunk_bytes = np.prod(table.chunks or (0,), dtype=np.float64) * table.dtype.itemsize
+            packed = table.id.get_create_plist().get_nfilters() > 0
+            if packed or chunk_bytes > MAX_CHUNK_BYTES or table.id.get_storage_size() < table.nbytes:
+                raise DatasetFormatError(f"{path.name}: its tables are not stored as this program stores them")
+        if "projection" in file:
+            _check_projection(path, file)
 
 
 def read_vector_shard(path: Path, batch_size: int = 1024) -> Iterator[tuple[list[ImageRecord], FloatArray]]:
@@ -246,6 +299,29 @@ def _writing(path: Path) -> Iterator[tuple[Any, Callable[[], None]]]:
             temporary.unlink(missing_ok=True)
 
 
+def _check_projection(path: Path, file: Any) -> None:
+    """Raise DatasetFormatError for one that would unfold when it is read: ours are zip files that pack nothing."""
+    _check_own(file, "projection")
+    table = file["projection"]
+    if table.ndim != 1 or table.dtype != np.uint8 or table.nbytes > MAX_PROJECTION_BYTES:
+        raise DatasetFormatError(f"{path.name}: its projection is no file of bytes")
+    data = table[()].tobytes()
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as packed:
+            unfolded = sum(member.file_size for member in packed.infolist())
+    except zipfile.BadZipFile as error:
+        raise DatasetFormatError(f"{path.name}: its projection is damaged") from error
+    if unfolded > len(data):
+        raise DatasetFormatError(f"{path.name}: its projection is not stored as this program stores it")
+
+
+def _check_own(file: Any, name: str) -> None:
+    """Raise ValueError where a table's bytes would be taken from another file of this machine."""
+    link, table = file.get(name, getlink=True), file[name]
+    if not isinstance(link, h5py.HardLink) or table.is_virtual or table.external:
+        raise ValueError(name)
+
+
 @contextlib.contextmanager
 def _reading(path: Path, kind: str) -> Iterator[Any]:
     try:
@@ -257,6 +333,8 @@ def _reading(path: Path, kind: str) -> Iterator[Any]:
                 raise DatasetFormatError(
                     f"{path.name}: version {file.attrs.get('version')} of the layout; this program reads {VERSION}"
                 )
+            for name in ("records", kind.rpartition("/")[2]):
+                _check_own(file, name)
             rows = {len(file[name]) for name in ("records", kind.rpartition("/")[2])} | {int(file.attrs["count"])}
             if len(rows) != 1:
                 raise DatasetFormatError(f"{path.name}: its tables have different lengths")

@@ -160,7 +160,10 @@ def projection_from_bytes(data: bytes) -> Projection:
             mean, matrix = npz["mean"], npz["matrix"]
             if matrix.ndim != 2 or mean.shape != matrix.shape[:1]:
                 raise ValueError(f"mean {mean.shape} and matrix {matrix.shape}")
-            made = _make(str(npz["kind"]), str(npz["model_id"]), mean, matrix)
+            if (kind := str(npz["kind"])) not in ("pca", "random"):
+                # It becomes part of a file's name.
+                raise ValueError(f"kind {kind!r}")
+            made = _make(kind, str(npz["model_id"]), mean, matrix)
             wanted = str(npz["projection_id"])
     # Damage can hit the zip's directory, a checksum or an array's header, and each has exceptions of its own.
     except Exception as error:

@@ -39,7 +39,7 @@ CREATE TABLE IF NOT EXISTS jobs (
     job_id TEXT PRIMARY KEY, kind TEXT NOT NULL, state TEXT NOT NULL, params TEXT NOT NULL,
     total INTEGER NOT NULL DEFAULT 0, done INTEGER NOT NULL DEFAULT 0, failed INTEGER NOT NULL DEFAULT 0,
     created_at_s REAL NOT NULL, started_at_s REAL, finished_at_s REAL, updated_at_s REAL NOT NULL DEFAULT 0,
-    error TEXT NOT NULL DEFAULT '', cancel_wanted INTEGER NOT NULL DEFAULT 0
+    error TEXT NOT NULL DEFAULT '', cancel_wanted INTEGER NOT NULL DEFAULT 0, result TEXT
 )
 """
 _FAILURES_SCHEMA = """
@@ -50,15 +50,19 @@ CREATE TABLE IF NOT EXISTS failures (
 """
 _COLUMNS = (
     "job_id, kind, state, params, total, done, failed, created_at_s, started_at_s, finished_at_s, updated_at_s, error, "
-    "cancel_wanted"
+    "cancel_wanted, result"
 )
+_LATER_COLUMNS = {"cancel_wanted": "INTEGER NOT NULL DEFAULT 0", "result": "TEXT"}
+"""What the table of an older library lacks."""
 _PUT_BACK = """
 UPDATE jobs SET state = CASE WHEN cancel_wanted THEN 'cancelled' ELSE 'queued' END,
     started_at_s = CASE WHEN cancel_wanted THEN started_at_s END, finished_at_s = CASE WHEN cancel_wanted THEN ? END
 WHERE state = 'running'
 """
 
-JobHandler: TypeAlias = Callable[[Mapping[str, Any], ProgressListener, threading.Event], None]
+JobResult: TypeAlias = Mapping[str, Any] | None
+"""What a job brought beside what it changed, as plain data."""
+JobHandler: TypeAlias = Callable[[Mapping[str, Any], ProgressListener, threading.Event], JobResult]
 """Does the work of one kind of job. May be run again from the start.
 
 When the event is set it ends early and raises JobStopped; where its work is done by then, it returns.
@@ -100,8 +104,10 @@ class JobStore:
         with self._transaction() as db:
             # Locked before the look: two processes may start at once.
             db.execute("BEGIN IMMEDIATE")
-            if "cancel_wanted" not in {column[1] for column in db.execute("PRAGMA table_info(jobs)")}:
-                db.execute("ALTER TABLE jobs ADD COLUMN cancel_wanted INTEGER NOT NULL DEFAULT 0")
+            known = {column[1] for column in db.execute("PRAGMA table_info(jobs)")}
+            for name, kind in _LATER_COLUMNS.items():
+                if name not in known:
+                    db.execute(f"ALTER TABLE jobs ADD COLUMN {name} {kind}")
 
     def create(self, kind: str, params: Mapping[str, Any]) -> Job:
         """A new job in state `queued`; the one of the same kind and parameters that still waits is returned instead."""
@@ -158,14 +164,14 @@ class JobStore:
         """Only the sign of life."""
         self._set(job_id)
 
-    def finish(self, job_id: str, state: JobState, error: str = "") -> None:
-        """Write down how it ended; what has ended already stays as it is."""
+    def finish(self, job_id: str, state: JobState, error: str = "", result: JobResult = None) -> None:
+        """Write down how it ended, and what it brought; what has ended already stays as it is."""
         now = time.time()
         with self._transaction() as db:
             db.execute(
-                "UPDATE jobs SET state = ?, error = ?, finished_at_s = ?, updated_at_s = ? "
+                "UPDATE jobs SET state = ?, error = ?, result = ?, finished_at_s = ?, updated_at_s = ? "
                 "WHERE job_id = ? AND state IN ('queued', 'running')",
-                (state, error, now, now, job_id),
+                (state, error, None if result is None else json.dumps(dict(result)), now, now, job_id),
             )
 
     def put_back(self, job_id: str) -> None:
@@ -313,7 +319,7 @@ class JobRunner:
                 self._store.add_failures(job.job_id, progress.failures)
 
         try:
-            error = self._work(job, report, stop)
+            error, result = self._work(job, report, stop)
         except JobStopped:
             self._store.put_back(job.job_id)
             return
@@ -324,25 +330,24 @@ class JobRunner:
             # Not the job's fault, whatever it met while everything closed around it: the next start takes it up.
             self._store.put_back(job.job_id)
         else:
-            self._store.finish(job.job_id, "failed" if error else "done", error)
+            self._store.finish(job.job_id, "failed" if error else "done", error, result)
 
-    def _work(self, job: Job, report: ProgressListener, stop: threading.Event) -> str:
-        """Do it; why it failed, "" where it did not."""
+    def _work(self, job: Job, report: ProgressListener, stop: threading.Event) -> tuple[str, JobResult]:
+        """Do it; why it failed, "" where it did not, and what it brought."""
         try:
-            self._handlers[job.kind](job.params, report, stop)
+            return "", self._handlers[job.kind](job.params, report, stop)
         except JobStopped:
             raise
         except BackendError as problem:
             # Its text may hold an upstream's: that belongs into the log, not into an answer.
             _log.warning("job %s failed: %s", job.job_id, problem)
-            return "a part of the service failed; its log says which"
+            return "a part of the service failed; its log says which", None
         except ImageSearchError as problem:
-            return str(problem)
+            return str(problem), None
         except Exception as problem:  # noqa: BLE001 - written to the log and to the job
             # What is no error of ours is a defect: the log has it, the job's reader gets no internals.
             _log.exception("job %s failed", job.job_id)
-            return f"internal error ({type(problem).__name__})"
-        return ""
+            return f"internal error ({type(problem).__name__})", None
 
     def _watch(self, job_id: str, stop: threading.Event, ended: threading.Event) -> None:
         """Keep the lease while the job runs, also while it comes to its stop, and pass a cancellation on."""
@@ -355,7 +360,20 @@ class JobRunner:
 def _job(row: tuple[Any, ...]) -> Job:
     params = json.loads(row[3])
     return Job(
-        row[0], row[1], row[2], params, row[4], row[5], row[6], row[7], row[8], row[9], row[10], row[11], bool(row[12])
+        row[0],
+        row[1],
+        row[2],
+        params,
+        row[4],
+        row[5],
+        row[6],
+        row[7],
+        row[8],
+        row[9],
+        row[10],
+        row[11],
+        bool(row[12]),
+        None if row[13] is None else json.loads(row[13]),
     )
 
 

@@ -21,6 +21,7 @@ from image_search.services.answer import describe_model
 from image_search.services.changes import Changes, changed_record
 from image_search.services.collections import Collections, OpenCollection
 from image_search.services.gate import PictureLocks
+from image_search.services.newest import newest_first, place_of
 from image_search.services.objects import store_objects
 from image_search.services.preparing import THUMBNAIL_TYPE, Preparer
 from image_search.services.raw_vectors import as_kept
@@ -189,6 +190,18 @@ class LibraryService:
         more = len(found) > limit
         return ImagePage(tuple(found[:limit]), found[limit - 1].image_id if more else None)
 
+    def list_newest(
+        self, collection: str, *, where: Filter | None = None, after: str | None = None, limit: int = 100
+    ) -> ImagePage:
+        """The first `limit` (1 to 1,000) pictures after a place, newest first; `next` as in `list_images`."""
+        _check_page(None, limit)
+        found = self._collections.look(
+            collection,
+            lambda physical: newest_first(self._collections.store, physical, where=where, after=after, limit=limit + 1),
+        )
+        more = len(found) > limit
+        return ImagePage(tuple(found[:limit]), place_of(found[limit - 1]) if more else None)
+
     def random_images(self, collection: str, n: int = 1, where: Filter | None = None) -> list[ImageRecord]:
         """n (1 to 100) different pictures at random, all of them where there are not so many."""
         if not 1 <= n <= MAX_RANDOM:
@@ -278,6 +291,18 @@ class LibraryService:
             # Status is asked when something is wrong; "no model" is one of its answers.
             chosen = ModelChoice("", "unusable", str(error))
         return LibraryStatus(collection, tuple(self._collections.names()), images, spec, chosen)
+
+    def collections(self) -> list[tuple[str, int, CollectionSpec]]:
+        """Name, number of pictures and spec of each collection, sorted by name."""
+        found = []
+        for name in self._collections.names():
+            try:
+                found.append(
+                    (name, self._collections.look(name, self._collections.store.count), self._collections.spec(name))
+                )
+            except CollectionNotFound:
+                continue  # dropped since its name was read
+        return found
 
     def choose_model(self, collection: str) -> ModelChoice:
         """The model of a collection, found but not loaded.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,7 +11,16 @@ from pathlib import Path
 import numpy as np
 
 from image_search.errors import DatasetFormatError, EmbedderError, InvalidInput, ModelMismatch
-from image_search.interfaces import FloatArray, ImageStore, OriginalsMode, ShardFiles, VectorArchive, VectorBatch
+from image_search.interfaces import (
+    EmbedderProvider,
+    FloatArray,
+    ImageStore,
+    OriginalsMode,
+    ShardFiles,
+    VectorArchive,
+    VectorBatch,
+)
+from image_search.services.arriving import sound_rows
 from image_search.services.collections import Collections
 from image_search.services.gate import PictureLocks
 from image_search.services.objects import store_objects
@@ -47,6 +57,8 @@ class ImportReport:
     """Rows whose picture file is not in the image store: found by searches, shown without a picture."""
     failed: tuple[Failure, ...]
     elapsed_s: float
+    interrupted: bool = False
+    """Stopped before the end; what is counted is stored."""
 
 
 class TransferService:
@@ -93,14 +105,11 @@ class TransferService:
         elapsed_s = round(time.perf_counter() - started, 3)
         return ExportReport(collection, count, spec.model_id, spec.projection_id, spec.dim, elapsed_s)
 
-    def import_shards(
-        self, collection: str, path: Path, *, on_progress: ProgressListener = no_progress
-    ) -> ImportReport:
-        """Read an exported file (or a folder of shards) into a collection; makes it as it was where there is none.
+    def check_import(self, collection: str, path: Path) -> tuple[list[Path], list[ShardInfo], EmbedderProvider]:
+        """The shards of an exported file (or a folder), what they say of themselves, and the model they belong to.
 
-        Raises DatasetFormatError, ModelMismatch where vectors of another model or projection would meet.
+        Raises DatasetFormatError; ModelMismatch where that model is not here, or the collection has another one.
         """
-        started = time.perf_counter()
         paths = shard_files(path) if path.is_dir() else [path]
         if not paths:
             raise DatasetFormatError(f"{path.name!r} holds no shards (*.h5)")
@@ -114,23 +123,48 @@ class TransferService:
             raise ModelMismatch(
                 f"{path.name}: vectors of model {first.model_id} cannot be used here: {error}"
             ) from error
+        if self._collections.exists(collection):
+            self._check_same(collection, path.name, first)
+        return paths, infos, provider
+
+    def _check_same(self, collection: str, name: str, found: ShardInfo) -> None:
+        spec = self._collections.spec(collection)
+        if spec.model_id != found.model_id:
+            raise ModelMismatch(
+                f"{name}: vectors of model {found.model_id}; collection {collection!r} holds those of "
+                f"{spec.model_id}. Import into a new collection: --collection NAME"
+            )
+        if found.projection_id not in ("none", spec.projection_id):
+            raise ModelMismatch(
+                f"{name}: vectors of projection {found.projection_id}; collection {collection!r} has "
+                f"{spec.projection_id}. Import into a new collection: --collection NAME"
+            )
+
+    def import_shards(
+        self,
+        collection: str,
+        path: Path,
+        *,
+        on_progress: ProgressListener = no_progress,
+        stop: threading.Event | None = None,
+    ) -> ImportReport:
+        """Read an exported file (or a folder of shards) into a collection; makes it as it was where there is none.
+
+        Rows that a collection cannot take are listed and end nothing. Setting `stop` ends it between two batches.
+        Raises DatasetFormatError, ModelMismatch where vectors of another model or projection would meet.
+        """
+        started = time.perf_counter()
+        paths, infos, provider = self.check_import(collection, path)
+        first = infos[0]
         if not self._collections.exists(collection):
             if first.projection_id != "none":
-                provider.import_projection(self._shards.read_projection(paths[0]))
+                self._bring_projection(provider, paths[0], first.projection_id)
                 self._collections.create(collection, self._collections.new_spec(first.projection_id, provider=provider))
             else:
                 self._collections.open_or_create(collection, provider)
         opened = self._collections.open(collection)
-        if opened.spec.model_id != first.model_id:
-            raise ModelMismatch(
-                f"{path.name}: vectors of model {first.model_id}; collection {collection!r} holds those of "
-                f"{opened.spec.model_id}. Import into a new collection: --collection NAME"
-            )
-        if first.projection_id not in ("none", opened.spec.projection_id):
-            raise ModelMismatch(
-                f"{path.name}: vectors of projection {first.projection_id}; collection {collection!r} has "
-                f"{opened.spec.projection_id}. Import into a new collection: --collection NAME"
-            )
+        # Again: it may have come into being, or been replaced, since it was looked at.
+        self._check_same(collection, path.name, first)
         wanted_dim = opened.embedder.raw_dim if first.projection_id == "none" else opened.spec.dim
         if any(info.dim != wanted_dim for info in infos):
             raise ModelMismatch(f"{path.name}: vectors of {first.dim} numbers; the model gives {wanted_dim}")
@@ -142,9 +176,18 @@ class TransferService:
             total,
             raw=first.projection_id == "none",
             started=started,
-            failed=(),
+            failed=[],
             on_progress=on_progress,
+            stop=stop,
         )
+
+    def _bring_projection(self, provider: EmbedderProvider, path: Path, projection_id: str) -> None:
+        try:
+            brought = provider.import_projection(self._shards.read_projection(path))
+        except EmbedderError as error:
+            raise DatasetFormatError(f"{path.name}: {error}") from error
+        if brought != projection_id:
+            raise DatasetFormatError(f"{path.name}: carries projection {brought}, and says it is {projection_id}")
 
     def import_matrix(
         self, collection: str, matrix: Path, files: Source, *, on_progress: ProgressListener = no_progress
@@ -197,13 +240,20 @@ class TransferService:
         *,
         raw: bool,
         started: float,
-        failed: list[Failure] | tuple[()],
+        failed: list[Failure],
         on_progress: ProgressListener,
+        stop: threading.Event | None = None,
     ) -> ImportReport:
         store = self._collections.store
         archive = self._archive_for(self._collections.spec(collection).model_id)
         added = unchanged = without = 0
-        for records, vectors in batches:
+        interrupted = False
+        for came, numbers in batches:
+            if stop is not None and stop.is_set():
+                interrupted = True
+                break
+            records, vectors, refused = sound_rows(came, numbers, unit=not raw)
+            failed += refused
             ids = [record.image_id for record in records]
             with self._locks.holding(ids):
                 known = store.get(store.resolve(collection), ids)
@@ -214,10 +264,11 @@ class TransferService:
             unchanged += len(records) - len(fresh)
             added += len(fresh)
             without += sum(not self._images.exists(records[row].object_key) for row in fresh.values())
-            on_progress(Progress("importing", added + unchanged + len(failed), total, len(failed)))
+            done = added + unchanged + len(failed)
+            on_progress(Progress("importing", done, total, len(failed), tuple(refused)))
         store.build_index(store.resolve(collection))
         elapsed_s = round(time.perf_counter() - started, 3)
-        return ImportReport(collection, added, unchanged, without, tuple(failed), elapsed_s)
+        return ImportReport(collection, added, unchanged, without, tuple(failed), elapsed_s, interrupted)
 
     def _add(
         self, collection: str, records: list[ImageRecord], vectors: FloatArray, raw: bool, archive: VectorArchive

@@ -13,13 +13,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import h5py
 import httpx
 import pytest
 from flask import Flask
 from PIL import Image
 
 import image_search.client.client as client_module
-from image_search.api.schemas import images, insert, jobs, search, status
+from image_search.api.schemas import collections, images, insert, jobs, search, status
 from image_search.client import (
     ApiError,
     Changes,
@@ -380,6 +381,30 @@ def test_an_id_that_is_none_is_not_found(admin_client: Client, bad: str) -> None
             ask(bad)
 
 
+def test_a_collection_goes_into_a_file_and_comes_back(admin_client: Client, running: Services, tmp_path: Path) -> None:
+    target = tmp_path / "library.h5"
+    assert admin_client.export_to(target) == target.stat().st_size > 1000
+    with pytest.raises(NotFound):
+        admin_client.export_to(target, collection="nowhere")
+    assert [path.name for path in tmp_path.glob("library*")] == ["library.h5"]
+    assert h5py.File(target)["vectors"].shape == (15, 48)
+    job = admin_client.import_from(target, collection="copy")
+    done = admin_client.wait_for_job(job.id, poll_s=0.02)
+    assert done.kind == "import"
+    assert done.result == {"collection": "copy", "added": 15, "unchanged": 0, "without_picture": 0, "failed": 0}
+    assert {one.name: one.images for one in admin_client.collections()} == {"copy": 15, "default": 15}
+    target.write_bytes(b"no dataset")
+    with pytest.raises(Rejected):
+        admin_client.import_from(target)
+
+
+def test_newest_first(admin_client: Client) -> None:
+    newest = admin_client.insert(NEW, created_at=datetime(2090, 1, 1, tzinfo=UTC)).id
+    oldest = admin_client.insert(RED, created_at=datetime(1990, 1, 1, tzinfo=UTC)).id
+    listed = [image.id for image in admin_client.images(order="newest", page_size=4)]
+    assert (listed[0], listed[-1], len(set(listed))) == (newest, oldest, 17)
+
+
 def test_a_job_is_waited_for(admin_client: Client, running: Services) -> None:
     seen: list[Job] = []
     started = admin_client.start_indexing(collection="default")
@@ -456,6 +481,7 @@ KNOWN = [
     (answers.Hit, search.Hit, ()),
     (answers.Query, search.QueryShown, ()),
     (answers.Model, search.Model, ()),
+    (answers.CollectionInfo, collections.CollectionShown, ()),
     (answers.Page, search.Page, ()),
     (answers.Timing, search.Timing, ()),
     (

@@ -76,6 +76,11 @@ def failures(client: FlaskClient, _image_id: str) -> TestResponse:
     return client.get(f"/jobs/{started}/failures", headers=ADMIN)
 
 
+def imported(client: FlaskClient, _image_id: str) -> TestResponse:
+    data = client.get("/export", headers=ADMIN).get_data()
+    return client.post("/import", data=data, content_type="application/x-hdf5", headers=ADMIN)
+
+
 def inserted(client: FlaskClient, image: bytes, **words: Any) -> TestResponse:
     return client.post("/insert", json={"image": encoded(image), **words}, headers=ADMIN)
 
@@ -107,8 +112,10 @@ GOOD: dict[tuple[str, str], list[Call]] = {
     ],
     ("GET", "/images"): [
         lambda client, _: client.get("/images?limit=2"),
+        lambda client, _: client.get("/images?limit=2&order=newest"),
         lambda client, _: client.get("/images", query_string={"filter": '{"width": {"gte": 1}}'}),
     ],
+    ("GET", "/collections"): [lambda client, _: client.get("/collections")],
     ("GET", "/images/random"): [lambda client, _: client.get("/images/random?n=3")],
     ("GET", "/images/deleted"): [deleted],
     ("GET", "/images/{image_id}"): [lambda client, image_id: client.get(f"/images/{image_id}")],
@@ -124,6 +131,9 @@ GOOD: dict[tuple[str, str], list[Call]] = {
     ],
     ("GET", "/images/{image_id}/thumbnail"): [lambda client, image_id: client.get(f"/images/{image_id}/thumbnail")],
     ("POST", "/indexing"): [lambda client, _: client.post("/indexing", headers=ADMIN)],
+    ("POST", "/export"): [lambda client, _: client.post("/export", headers=ADMIN)],
+    ("GET", "/export"): [lambda client, _: client.get("/export", headers=ADMIN)],
+    ("POST", "/import"): [imported],
     ("GET", "/jobs"): [jobs],
     ("GET", "/jobs/{job_id}"): [lambda client, _: job(client)],
     ("GET", "/jobs/{job_id}/failures"): [failures],

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
-from flask.testing import FlaskClient
+import gzip
+from pathlib import Path
 
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.exceptions import NotFound
+
+from image_search.api.page import PageFiles
 from image_search.resources import web_folder
 from tests.api.helpers import assert_problem
 
@@ -60,6 +66,48 @@ def test_what_the_browser_has_is_not_sent_again(client: FlaskClient, path: str) 
     again = client.get(path, headers={"If-None-Match": tag})
     assert (again.status_code, again.get_data()) == (304, b"")
     assert again.headers["Cache-Control"] == "no-cache"
+
+
+def test_text_is_sent_packed_to_who_can_unpack_it(client: FlaskClient) -> None:
+    plain = client.get("/js/main.js", headers={"Accept-Encoding": "identity"})
+    packed = client.get("/js/main.js", headers={"Accept-Encoding": "br, gzip;q=0.5"})
+    assert "Content-Encoding" not in plain.headers
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert plain.headers["Vary"] == packed.headers["Vary"] == "Accept-Encoding"
+    assert gzip.decompress(packed.get_data()) == plain.get_data()
+    assert int(packed.headers["Content-Length"]) == len(packed.get_data()) < len(plain.get_data()) / 2
+    assert packed.headers["ETag"] != plain.headers["ETag"]
+    assert packed.content_type == plain.content_type == "text/javascript; charset=utf-8"
+    for none in ("", "gzip;q=0", "br"):
+        assert "Content-Encoding" not in client.get("/", headers={"Accept-Encoding": none}).headers
+
+
+def test_a_tag_belongs_to_one_form_and_head_has_what_get_has(client: FlaskClient) -> None:
+    gzipped = {"Accept-Encoding": "gzip"}
+    tag = client.get("/", headers=gzipped).headers["ETag"]
+    again = client.get("/", headers={**gzipped, "If-None-Match": tag})
+    assert (again.status_code, again.get_data(), again.headers["ETag"]) == (304, b"", tag)
+    assert again.headers["Vary"] == "Accept-Encoding"
+    assert client.get("/", headers={"If-None-Match": tag}).status_code == 200
+    head, get = client.head("/", headers=gzipped), client.get("/", headers=gzipped)
+    assert head.get_data() == b""
+    for name in ("Content-Length", "Content-Encoding", "ETag", "Vary", "Content-Type", "Content-Security-Policy"):
+        assert head.headers[name] == get.headers[name]
+
+
+def test_a_file_that_changes_is_sent_anew(tmp_path: Path) -> None:
+    (tmp_path / "a.js").write_text("// one" * 100)
+    files = PageFiles(tmp_path)
+    files.read_all()
+    with Flask(__name__).test_request_context("/", headers={"Accept-Encoding": "gzip"}):
+        first = files.send("a.js")
+        (tmp_path / "a.js").write_text("// another" * 100)
+        second = files.send("a.js")
+        assert gzip.decompress(second.get_data()) == b"// another" * 100
+        assert first.headers["ETag"] != second.headers["ETag"]
+        for name in ("b.js", "../a.js", "a.js/b", "", "\0", "x" * 5000):
+            with pytest.raises(NotFound):
+                files.send(name)
 
 
 @pytest.mark.parametrize(

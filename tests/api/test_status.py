@@ -11,7 +11,7 @@ from image_search.api.app import create_app
 from image_search.errors import ConfigError, EmbedderError, ImageStoreError, VectorStoreError
 from image_search.wiring import Services
 from tests.api.conftest import MakeClient
-from tests.api.helpers import RED, USER, USER_KEY, assert_problem, encoded
+from tests.api.helpers import ADMIN, RED, USER, USER_KEY, assert_problem, encoded
 
 
 def test_status_tells_the_library_and_the_limits(client: FlaskClient) -> None:
@@ -27,6 +27,7 @@ def test_status_tells_the_library_and_the_limits(client: FlaskClient) -> None:
     assert body["limits"] == {
         "max_image_bytes": 20_000_000,
         "max_request_bytes": 64_000_000,
+        "max_import_bytes": 4_000_000_000,
         "max_pixels": 50_000_000,
         "max_top_k": 1000,
         "max_queries": 32,
@@ -35,6 +36,13 @@ def test_status_tells_the_library_and_the_limits(client: FlaskClient) -> None:
     }
     assert body["features"] == {"text": True, "url_fetch": True, "keys": {"user": False, "admin": True}}
     assert set(body["formats"]) == {"JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"}
+
+
+def test_collections_are_listed_with_what_is_in_them(client: FlaskClient) -> None:
+    client.post("/insert?collection=birds", json={"image": encoded(RED)}, headers=ADMIN)
+    found = client.get("/collections").get_json()["collections"]
+    assert [(one["name"], one["images"]) for one in found] == [("birds", 1), ("default", 15)]
+    assert found[0]["model"] == client.get("/status").get_json()["model"]
 
 
 def test_status_says_whether_a_key_is_needed_and_does_not_need_one(make_client: MakeClient) -> None:

@@ -57,7 +57,7 @@ SDK_HOMES = {
     "flask_openapi3_swagger": ("api.document",),
     "limits": ("api.limits",),
     "prometheus_client": ("api.metrics",),
-    "itsdangerous": ("api.tokens",),
+    "itsdangerous": ("api.tokens", "api.tickets"),
     "pydantic": ("api.",),
     "pydantic_core": ("api.",),
     "werkzeug": ("api.",),

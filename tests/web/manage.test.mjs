@@ -95,6 +95,7 @@ describe("the pictures", () => {
       deleted: async () => ({ images: [image("t"), image("u")], next: null }),
       update: async (id, changes) => image(id, changes),
       remove: async () => ({}),
+      destroy: async () => ({}),
       restore: async (id) => image(id),
     };
     library = new Library({ calls, store, gate, onChanged: () => (changed += 1) });
@@ -110,10 +111,19 @@ describe("the pictures", () => {
     assert.deepEqual(calls.asked.map(({ cursor }) => cursor), [null, "2"]);
   });
 
-  test("the new ones are those of the last seven days", async () => {
+  test("the newest come first, and a new picture comes before them", async () => {
+    const at = (id, created_at) => image(id, { created_at });
+    calls.list = async (asked) => {
+      calls.asked.push(asked);
+      return { images: [at("c", "2026-02-02T00:00:00Z"), at("a", "2026-01-01T00:00:00Z"), at("d", "2026-01-01T00:00:00Z")], next: null };
+    };
     await library.open("new");
-    const since = Date.parse(calls.asked[0].filter.created_at.gte);
-    assert.ok(Math.abs(Date.now() - since - 7 * 86_400_000) < 60_000);
+    assert.equal(calls.asked[0].order, "newest");
+    library.put(at("x", "2026-03-03T00:00:00Z"));
+    library.put(at("b", "2026-01-01T00:00:00Z"));
+    library.put(at("a", "2026-03-03T00:00:00Z"));
+    library.put(at("y", "2025-01-01T00:00:00Z"));
+    assert.equal(shown(), "xcabdy");
   });
 
   test("a late answer to an older list is dropped", async () => {
@@ -197,6 +207,85 @@ describe("the pictures", () => {
     await library.remove(image("a"));
     assert.equal(shown(), "ac");
     assert.deepEqual([store.state.library.done.key, store.state.library.done.error.status], ["manage.notDeleted", 0]);
+  });
+
+  test("several are deleted at once, three at a time, and all come back by one undo", async () => {
+    let [open, most] = [0, 0];
+    calls.remove = async () => {
+      most = Math.max(most, (open += 1));
+      await sleep(1);
+      open -= 1;
+    };
+    calls.list = async () => ({ images: [..."abcdefg"].map((id) => image(id)), next: null });
+    await library.open("all");
+    library.select(true);
+    library.mark(["b", "c", "d", "e"], true);
+    library.mark(["d"], false);
+    assert.deepEqual(store.state.library.selected, ["b", "c", "e"]);
+    const working = [];
+    store.subscribe(({ library: { working: now } }) => now && working.push(`${now.n}/${now.of}`));
+    await library.removeAll([..."bcef"].map((id) => image(id)));
+    assert.deepEqual([shown(), most, working.at(-1)], ["adg", 3, "4/4"]);
+    const { done, selected, working: left } = store.state.library;
+    assert.deepEqual([done.key, done.n, done.undo, selected, left], ["manage.deletedMany", 4, true, [], null]);
+    await library.undo();
+    assert.equal(shown(), "abcdefg");
+    assert.deepEqual([store.state.library.done.key, store.state.library.done.n, changed], ["manage.restoredMany", 4, 2]);
+  });
+
+  test("a failure among several is told with how many were done, and undo brings those back", async () => {
+    calls.list = async () => ({ images: [..."abcdefgh"].map((id) => image(id)), next: null });
+    await library.open("all");
+    let done = 0;
+    calls.remove = async () => {
+      await sleep(1);
+      if ((done += 1) > 4) throw new ApiError({ status: 503, code: "vector_store_unavailable" });
+    };
+    await library.removeAll([..."abcdefgh"].map((id) => image(id)));
+    const told = store.state.library.done;
+    assert.deepEqual([told.key, told.n, told.undo, told.error.status], ["manage.deletedMany", 4, true, 503]);
+    assert.equal(shown().length, 4);
+    await library.undo();
+    assert.equal(shown(), "abcdefgh");
+  });
+
+  test("tags are added to those that each has", async () => {
+    const asked = [];
+    calls.update = async (id, changes) => {
+      asked.push([id, changes.tags]);
+      return image(id, changes);
+    };
+    await library.open("all");
+    await library.tagAll([image("a", { tags: ["x"] }), image("c", { tags: ["new"] })], ["new", "y"]);
+    assert.deepEqual(asked.sort(), [["a", ["x", "new", "y"]], ["c", ["new", "y"]]]);
+    assert.deepEqual(store.state.library.images.map(({ tags }) => tags.length), [3, 2]);
+    assert.equal(store.state.library.done.key, "manage.taggedMany");
+    await library.tagAll([image("a")], []);
+    assert.equal(asked.length, 2);
+  });
+
+  test("what lies in the trash goes for good only after it was asked about", async () => {
+    const destroyed = [];
+    calls.destroy = async (id) => destroyed.push(id);
+    await library.open("trash");
+    await library.destroy();
+    assert.deepEqual(destroyed, []);
+    library.ask([image("t")]);
+    assert.deepEqual(store.state.library.sure.map(({ id }) => id), ["t"]);
+    store.updateLibrary({ sure: null });
+    await library.destroy();
+    assert.deepEqual(destroyed, []);
+    library.ask([image("t")]);
+    await library.destroy();
+    assert.deepEqual([destroyed, ids(store.state.library.deleted), store.state.library.done.key], [["t"], "u", "manage.destroyed"]);
+  });
+
+  test("another list begins without a selection", async () => {
+    await library.open("all");
+    library.select(true);
+    library.mark(["a"], true);
+    await library.open("trash");
+    assert.deepEqual([store.state.library.selecting, store.state.library.selected], [false, []]);
   });
 
   test("a restored picture leaves the trash", async () => {
@@ -366,7 +455,9 @@ describe("requests", () => {
     await calls.restore("i");
     await calls.insert({ file: null, url: "https://a.example/b.png", name: "b" });
     await calls.index("pca:4");
-    await calls.newestJob();
+    await calls.destroy("i");
+    assert.equal(await calls.newestJob("rebuild"), null);
+    await calls.exportLink();
     assert.deepEqual(asked, [
       ["GET", "/images?limit=2&filter=%7B%22a%22%3A1%7D&collection=birds", "user", undefined],
       ["GET", "/images/deleted?limit=2&cursor=c&collection=birds", "admin", undefined],
@@ -374,7 +465,9 @@ describe("requests", () => {
       ["POST", "/images/i/restore?collection=birds", "admin", undefined],
       ["POST", "/insert?collection=birds", "admin", '{"image_url":"https://a.example/b.png"}'],
       ["POST", "/indexing?collection=birds", "admin", '{"projection":"pca:4"}'],
-      ["GET", "/jobs?limit=1", "admin", undefined],
+      ["DELETE", "/images/i?permanently=true&collection=birds", "admin", undefined],
+      ["GET", "/jobs?limit=100", "admin", undefined],
+      ["POST", "/export?collection=birds", "admin", undefined],
     ]);
   });
 
@@ -399,7 +492,7 @@ test("every language has the same words for the library, none left over", async 
   const folder = new URL("../../web/js/manage/", import.meta.url);
   const names = (await readdir(folder)).filter((name) => name !== "words.js");
   const source = (await Promise.all(names.map((name) => readFile(new URL(name, folder), "utf8")))).join("\n");
-  const built = /^(library\.(all|new|random|trash)|add\.(waiting|sending|created|duplicate|stopped))$/;
+  const built = /^(manage\.(deleted|restored|destroyed|tagged)Many|library\.(all|new|random|trash)|add\.(waiting|sending|created|duplicate|stopped))$/;
   const unused = Object.keys(WORDS.en).filter((key) => !source.includes(`"${key.replace(/\.(one|other)$/, "")}"`) && !built.test(key));
   assert.deepEqual(unused, []);
 });

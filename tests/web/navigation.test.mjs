@@ -27,8 +27,8 @@ class Past {
   #go(url) {
     this.address.search = this.entries[this.place].search = url.slice("/page/".length);
   }
-  back() {
-    this.place -= 1;
+  back(by = 1) {
+    this.place -= by;
     this.address.search = this.entries[this.place].search;
   }
 }
@@ -42,8 +42,14 @@ beforeEach(() => {
     store,
     past,
     address: past.address,
-    onOpen: (link, files) => {
-      opened.push({ words: link.words, files });
+    onOpen: (link, files, behind) => {
+      opened.push({ words: link.words, files, behind });
+      store.update({ viewed: null });
+      if (link.library) {
+        if (behind) store.update({ words: behind.words });
+        return store.updateLibrary({ which: link.library });
+      }
+      store.updateLibrary({ which: null });
       store.update({ words: link.words, query: files.length ? { kind: "file", file: files[0] } : null });
     },
   });
@@ -94,7 +100,7 @@ test("a link within the page is no other question", async () => {
   past.entries.push({ state: null, search: "" });
   past.place += 1;
   await navigation.walk();
-  assert.deepEqual([opened.length, store.state.query.file, past.state], [1, file, { upload: 0 }]);
+  assert.deepEqual([opened.length, store.state.query.file, past.state], [1, file, { upload: 0, behind: undefined }]);
   past.back();
   await navigation.walk();
   assert.equal(opened.length, 2);
@@ -104,4 +110,22 @@ test("after a reload it says gently that the picture must be given again", async
   past.entries[0].state = { upload: 0 };
   await navigation.open();
   assert.equal(store.state.hint.key, "hint.uploadGone");
+});
+
+test("the library opens again with the search that stood behind it, and only where that is another", async () => {
+  await navigation.open();
+  store.update({ words: "cat" });
+  store.updateLibrary({ which: "all" });
+  assert.equal(past.address.search, "?library=all", "the search is in no link to the library");
+  store.update({ viewed: { id: id("a") } });
+  past.back();
+  await navigation.walk();
+  assert.equal(opened.at(-1).behind, null, "it is there already");
+  past.back();
+  past.back();
+  await navigation.walk();
+  assert.equal(store.state.words, "", "the start");
+  past.back(-2);
+  await navigation.walk();
+  assert.deepEqual([opened.at(-1).behind?.words, store.state.words], ["cat", "cat"]);
 });

@@ -27,8 +27,8 @@ export class ApiError extends Error {
 }
 
 const OPEN_PATHS = new Set(["/status", "/readyz"]);
-/** Those that are about no collection. */
-const OF_ALL = /^\/(readyz|jobs)/;
+/** Those that are about no collection, or name theirs. */
+const OF_ALL = /^\/(readyz|jobs|collections)|[?&]collection=/;
 
 /** @typedef {"user" | "admin"} Role whose key a request carries */
 
@@ -150,7 +150,25 @@ export class Api {
    * @returns {Promise<Answer<T>>}
    */
   async #request(path, init, role = "user") {
-    const headers = new Headers(init.headers);
+    const { url, headers } = this.prepared(path, init.headers, role);
+    const startedAt = performance.now();
+    const response = await heard(() => fetch(url, { ...init, headers, credentials: "omit" }), init.signal);
+    const body = parsed(await heard(() => response.text(), init.signal));
+    if (!response.ok) throw problemOf(response, body);
+    if (body === undefined && path !== "/readyz") {
+      throw new ApiError({ status: response.status, code: "not_json" });
+    }
+    return { body: /** @type {T} */ (body), roundTripMs: performance.now() - startedAt };
+  }
+
+  /**
+   * Where a request goes, and with which headers.
+   * @param {string} path
+   * @param {HeadersInit | undefined} given
+   * @param {Role} role
+   */
+  prepared(path, given, role) {
+    const headers = new Headers(given);
     headers.set("Accept", "application/json");
     const key = OPEN_PATHS.has(path) ? null : this.#key(role);
     try {
@@ -162,14 +180,7 @@ export class Api {
 
     const collection = OF_ALL.test(path) ? "" : this.#collection();
     const asked = collection ? `${path}${path.includes("?") ? "&" : "?"}collection=${encodeURIComponent(collection)}` : path;
-    const startedAt = performance.now();
-    const response = await heard(() => fetch(this.#base + asked, { ...init, headers, credentials: "omit" }), init.signal);
-    const body = parsed(await heard(() => response.text(), init.signal));
-    if (!response.ok) throw problemOf(response, body);
-    if (body === undefined && path !== "/readyz") {
-      throw new ApiError({ status: response.status, code: "not_json" });
-    }
-    return { body: /** @type {T} */ (body), roundTripMs: performance.now() - startedAt };
+    return { url: this.#base + asked, headers };
   }
 }
 
@@ -179,7 +190,7 @@ export class Api {
  * @param {() => Promise<T>} call
  * @param {AbortSignal | null | undefined} signal
  */
-async function heard(call, signal) {
+export async function heard(call, signal) {
   try {
     return await call();
   } catch (error) {
@@ -202,7 +213,7 @@ function abortOf(signal, error) {
 }
 
 /** @param {string} text */
-function parsed(text) {
+export function parsed(text) {
   try {
     return /** @type {unknown} */ (JSON.parse(text));
   } catch {
@@ -211,10 +222,10 @@ function parsed(text) {
 }
 
 /**
- * @param {Response} response
+ * @param {Pick<Response, "status" | "headers">} response
  * @param {unknown} body
  */
-function problemOf(response, body) {
+export function problemOf(response, body) {
   /** @type {Problem} */
   const problem = typeof body === "object" && body !== null ? body : {};
   const seconds = Number(response.headers.get("Retry-After") || NaN);

@@ -53,6 +53,23 @@ export function icon(name) {
 }
 
 /**
+ * Resolves when a style is there, so that nothing is shown without it; rejects where it cannot be had.
+ * @param {string} href
+ */
+export function styled(href) {
+  return new Promise((resolve, reject) => {
+    const link = el("link", { rel: "stylesheet", href }, [], {
+      load: resolve,
+      error: (event) => {
+        link.remove();
+        reject(event);
+      },
+    });
+    document.head.append(link);
+  });
+}
+
+/**
  * Puts a picture's place-holder where the browser cannot show it (TIFF, or a file gone meanwhile).
  * @param {HTMLImageElement} image
  * @param {string} label

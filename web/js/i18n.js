@@ -1,7 +1,7 @@
 // @ts-check
 
 /** @typedef {"en" | "zh"} Locale */
-/** @typedef {keyof typeof import("./i18n/en.js").MESSAGES | keyof typeof import("./live/words.js").WORDS["en"] | keyof typeof import("./manage/words.js").WORDS["en"]} MessageKey */
+/** @typedef {keyof typeof import("./i18n/en.js").MESSAGES | keyof typeof import("./live/words.js").WORDS["en"] | keyof typeof import("./manage/words.js").WORDS["en"] | keyof typeof import("./views/places.js").WORDS["en"]} MessageKey */
 
 /** @type {Locale[]} */
 export const LOCALES = ["en", "zh"];
@@ -27,7 +27,7 @@ export function pickLocale(preferred) {
  * @property {(n: number) => string} number
  */
 
-/** @typedef {"results.count" | "result.moreSources" | "status.pictures" | "rows.count" | "add.added" | "add.known" | "add.failed" | "job.failed"} PluralStem */
+/** @typedef {"results.count" | "result.moreSources" | "status.pictures" | "rows.count" | "add.added" | "add.known" | "add.failed" | "job.failed" | "library.selected" | "sure.many" | "vectors.bare"} PluralStem */
 
 /** @type {Map<Locale, Translator>} */
 const translators = new Map();

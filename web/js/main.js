@@ -6,7 +6,7 @@
 /** @import {Picking} from "./views/card.js" */
 /** @import {QueryActions} from "./views/query.js" */
 /** @import {ResultsActions} from "./views/results.js" */
-import { API_BASE } from "../config.js";
+import * as config from "../config.js";
 import { Api } from "./api.js";
 import { byId } from "./dom.js";
 import { listen, pick, tooLarge } from "./inputs.js";
@@ -16,8 +16,8 @@ import { abilities, offer } from "./live/ability.js";
 import { Monitor } from "./monitor.js";
 import { Navigation } from "./navigation.js";
 import { Searcher } from "./searcher.js";
+import { keyName, serversOf } from "./servers.js";
 import { remember, remembered } from "./settings.js";
-import { shrink } from "./shrink.js";
 import { Store, initialState } from "./store.js";
 import { Viewing } from "./viewing.js";
 import { AddressView } from "./views/address.js";
@@ -27,14 +27,20 @@ import { RefineView } from "./views/refine.js";
 import { StartView } from "./views/start.js";
 import { StatusView } from "./views/status.js";
 
-const keys = { user: new SessionKey(() => sessionStorage), admin: new SessionKey(() => sessionStorage, "image-search.admin-key") };
+const session = () => sessionStorage;
+// All of the module: a config.js of an older page names no servers.
+const { servers, chosen } = serversOf(config, session);
+const keys = {
+  user: new SessionKey(session, keyName("image-search.key", chosen)),
+  admin: new SessionKey(session, keyName("image-search.admin-key", chosen)),
+};
 const held = () => ({ hasKey: !!(keys.user.get() ?? keys.admin.get()), isAdmin: !!keys.admin.get() });
 const locale = pickLocale([remembered("locale"), ...navigator.languages]);
 await speak(locale);
 const thumbPx = Number(remembered("thumb")) || undefined;
 const store = new Store(initialState({ locale, ...held(), thumbPx }));
 const api = new Api({
-  base: API_BASE,
+  base: chosen.base,
   key: (role) => (role === "admin" ? keys.admin.get() : (keys.user.get() ?? keys.admin.get())),
   collection: () => store.state.collection,
 });
@@ -45,10 +51,14 @@ const navigation = new Navigation({
   store,
   past: history,
   address: location,
-  onOpen: async (link, files) => {
+  onOpen: async (link, files, behind) => {
     const { library: which, collection } = link;
-    store.update({ collection });
-    if (which) await manage((one) => one.open(which));
+    if (collection !== store.state.collection) enter(collection);
+    if (which) {
+      // What was searched for when the library was opened stands behind it, and opens with it.
+      if (behind) void searcher.open(behind, files);
+      await manage((one) => one.open(which));
+    }
     else {
       leaveLibrary();
       await searcher.open(link, files);
@@ -69,7 +79,7 @@ let manager = null;
 
 /** What manages the library is fetched when it is first wanted. @param {(one: Manager) => unknown} use */
 async function manage(use) {
-  const parts = { api, store, keys, base, actions: { ...picking, held, search: () => searcher.clear(), check: () => void monitor.check() } };
+  const parts = { api, store, keys, base, actions: { ...picking, held, check: () => void monitor.check() } };
   manager ??= import("./manage/manager.js").then((module) => module.manager(parts));
   try {
     // A camera must not go on behind the library.
@@ -80,6 +90,21 @@ async function manage(use) {
     manager = null;
     store.update({ hint: { key: "error.away", tone: "error" } });
   }
+}
+
+/** @param {string} collection */
+function enter(collection) {
+  store.update({ collection });
+  // Once more: a check that is under way asked about the one before.
+  void monitor.check().then(() => monitor.check());
+}
+
+/** @param {string} collection */
+function goInto(collection) {
+  enter(collection);
+  searcher.elsewhere();
+  const { which } = store.state.library;
+  if (which) void manage((one) => one.open(which));
 }
 
 function leaveLibrary() {
@@ -100,13 +125,24 @@ async function withLive(use) {
   }
 }
 
+/** @param {File[]} files */
+async function shrunk(files) {
+  try {
+    const { shrink } = await import("./shrink.js");
+    return await Promise.all(files.map((file) => shrink(file)));
+  } catch {
+    // What shrinks them cannot be fetched: the search tells that the service is away.
+    return files;
+  }
+}
+
 /** @param {File[]} given */
 async function takeFiles(given) {
   const video = given.find(({ type }) => type.startsWith("video/"));
   if (video) return withLive((live) => void live.start("video", video));
   const limits = store.state.service.status?.limits;
   const { files, hint } = pick(given, limits);
-  const ready = store.state.original ? files : await Promise.all(files.map((file) => shrink(file)));
+  const ready = store.state.original ? files : await shrunk(files);
   const refusal = ready.map((file) => tooLarge(file, limits)).find((found) => found);
   if (ready.length && !refusal) searcher.withFiles(ready);
   store.update({ hint: refusal ?? hint });
@@ -125,7 +161,7 @@ async function setLocale(chosen) {
 }
 
 const chooser = byId("chooser", HTMLInputElement);
-const base = new URL(API_BASE || ".", location.href).href;
+const base = new URL(chosen.base || ".", location.href).href;
 const address = new AddressView({ actions: { go: (url) => searcher.withUrl(url) } });
 const giving = {
   choose: () => chooser.click(),
@@ -161,7 +197,7 @@ const working = {
 };
 const state = () => store.state;
 const views = [
-  new StatusView({ address: API_BASE || location.origin, actions: { forgetKey: () => setKey(null) } }),
+  new StatusView({ address: chosen.base || location.origin, actions: { forgetKey: () => setKey(null) } }),
   new StartView({ actions: giving }),
   new RefineView({
     actions: {
@@ -180,6 +216,14 @@ const views = [
       },
       dismissError: () => store.updateSearch({ error: null }),
       dismissHint: () => store.update({ hint: null }),
+    },
+  }),
+  later({
+    state,
+    wanted: ({ service }) => servers.length > 1 || (service.status?.collections?.length ?? 0) > 1,
+    load: async () => {
+      const { placesView } = await import("./views/places.js");
+      return [await placesView({ api, store, servers, chosen, session, goInto })];
     },
   }),
   later({

@@ -19,7 +19,8 @@ export class Navigation {
 
   /**
    * @param {{store: Store, past: Past, address: Pick<Location, "pathname" | "search">,
-   *   onOpen: (link: Link, files: readonly Blob[]) => Promise<unknown> | void}} parts
+   *   onOpen: (link: Link, files: readonly Blob[], behind: Link | null) => Promise<unknown> | void}} parts `behind`: the
+   *   search behind the library, where it is another than the one that is there
    */
   constructor({ store, past, address, onOpen }) {
     this.#store = store;
@@ -42,14 +43,17 @@ export class Navigation {
     const upload = typeof state?.upload === "number" ? state.upload : -1;
     const link = readLink(this.#address.search);
     const files = this.#uploads[upload] ?? [];
+    const behind = link.library && typeof state?.behind === "string" ? state.behind : null;
+    const now = this.#store.state;
+    const isOther = behind !== null && (behind !== behindOf(now) || upload !== this.#uploadOf(now));
     this.#opening += 1;
     try {
-      await this.#onOpen(link, files);
+      await this.#onOpen(link, files, isOther ? readLink(behind) : null);
     } finally {
       this.#opening -= 1;
     }
     // After a reload the picture is gone; what else was asked is still searched for.
-    if (upload >= 0 && !files.length) this.#store.update({ hint: { key: "hint.uploadGone", tone: "info" } });
+    if (upload >= 0 && !files.length && !link.library) this.#store.update({ hint: { key: "hint.uploadGone", tone: "info" } });
     this.#record(this.#store.state);
   }
 
@@ -60,22 +64,30 @@ export class Navigation {
     const upload = this.#uploadOf(state);
     // Going back leaves the viewer or the search, not each position of a slider.
     const step = [upload, !!state.viewed, linkOf({ ...state, viewed: null, share: 0, crop: null, topK: 0 })].join(" ");
-    if (link === this.#address.search && upload === this.#past.state?.upload) {
+    const behind = state.library.which ? behindOf(state) : undefined;
+    const entry = { upload, behind };
+    const before = this.#past.state;
+    if (link === this.#address.search && upload === before?.upload) {
+      if (behind !== before?.behind) this.#past.replaceState(entry, "", this.#address.pathname + link);
       this.#lastStep = step;
       return;
     }
     const url = this.#address.pathname + link;
-    if (!this.#lastStep || step === this.#lastStep) this.#past.replaceState({ upload }, "", url);
-    else this.#past.pushState({ upload }, "", url);
+    if (!this.#lastStep || step === this.#lastStep) this.#past.replaceState(entry, "", url);
+    else this.#past.pushState(entry, "", url);
     this.#lastStep = step;
   }
 
   /** @param {State} state */
-  #uploadOf({ query, rows, library }) {
-    if (library.which) return -1;
+  #uploadOf({ query, rows }) {
     const files = query?.kind === "file" ? [query.file] : rows.map((row) => row.query.file);
     if (!files.length) return -1;
     const known = this.#uploads.findIndex((held) => held.length === files.length && held.every((file, i) => file === files[i]));
     return known < 0 ? this.#uploads.push(files) - 1 : known;
   }
+}
+
+/** The search that the library stands before, as a link. @param {State} state */
+function behindOf(state) {
+  return linkOf({ ...state, library: { ...state.library, which: null }, viewed: null });
 }

@@ -182,6 +182,15 @@ export class Searcher {
     void this.again({ keep: true });
   }
 
+  /** The same in another collection, without what belongs to the one before. */
+  elsewhere() {
+    this.#token = null;
+    const { query } = this.#store.state;
+    if (query?.kind === "stored") this.#store.update({ query: null, crop: null });
+    this.#store.update({ negatives: [], viewed: null });
+    void this.again();
+  }
+
   /** Once more what was stopped. */
   retry() {
     return this.#stopped();

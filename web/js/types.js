@@ -64,7 +64,7 @@
  * @property {string} [gpu]
  */
 
-/** @typedef {{max_image_bytes?: number, max_request_bytes?: number, max_pixels?: number, max_top_k?: number, max_queries?: number}} Limits */
+/** @typedef {{max_image_bytes?: number, max_request_bytes?: number, max_pixels?: number, max_top_k?: number, max_queries?: number, max_import_bytes?: number}} Limits */
 /** @typedef {{field: string, reason: string}} FieldError */
 
 /**
@@ -189,8 +189,18 @@
 
 /** @typedef {"queued" | "running" | "done" | "failed" | "cancelled"} JobState */
 /** @typedef {{id: string, kind: string, state: JobState, total: number, done: number, failed: number, rate: number,
- *   eta_s: number | null, error: string | null}} Job */
+ *   eta_s: number | null, error: string | null, result?: Record<string, string | number> | null}} Job */
 /** @typedef {{number: number, item: string, reason: string}} JobFailure */
+
+/**
+ * Vectors to and from files.
+ * @typedef {object} VectorsState
+ * @property {boolean} open
+ * @property {Job | null} job the newest import
+ * @property {import("./api.js").ApiError | null} error
+ * @property {JobFailure[] | null} failures
+ * @property {{name: string, sentBytes: number, sizeBytes: number} | null} sending
+ */
 
 /**
  * @typedef {object} LibraryState
@@ -204,13 +214,18 @@
  * @property {boolean} uploading
  * @property {StoredImage | null} edited
  * @property {import("./api.js").ApiError | null} editError
+ * @property {boolean} selecting pictures are being selected
+ * @property {string[]} selected their ids
+ * @property {{n: number, of: number} | null} working how many of them are done
+ * @property {{id: string, title: string, source_name: string}[] | null} sure what is about to be deleted for good
+ * @property {VectorsState} vectors
  * @property {boolean} indexing the index and its job are shown
  * @property {Job | null} job
  * @property {import("./api.js").ApiError | null} jobError
  * @property {JobFailure[] | null} failures of the job, where they were asked for
  * @property {{role: import("./api.js").Role, refused: boolean} | null} asks the key that is wanted
- * @property {{key: import("./i18n.js").MessageKey, name: string, undo: boolean, error: import("./api.js").ApiError | null} | null} done
- *   what was just done to one picture, or why not
+ * @property {{key: import("./i18n.js").MessageKey, name: string, n?: number, undo: boolean, error: import("./api.js").ApiError | null} | null} done
+ *   what was just done to one picture or n, or why not
  */
 
 /** @typedef {OwnState & Refinement} State */

@@ -44,10 +44,11 @@ _FILE: dict[int, Content] = {
     blueprint, "get", "/images", role="user", query=ListQuery, answers={200: ImageList}, problems=(404,), cost="request"
 )
 def list_images(query: ListQuery) -> dict[str, Any]:
-    """The pictures of a collection, in order of their ids, page by page."""
+    """The pictures of a collection, in order of their ids or newest first, page by page."""
     collection = wire.collection_of(query.collection)
+    library = services().library
     with wire.known_cursor():
-        page = services().library.list_images(
+        page = (library.list_newest if query.order == "newest" else library.list_images)(
             collection, where=query.filter, after=query.cursor, limit=query.limit or DEFAULT_LIMIT
         )
     return {

@@ -51,6 +51,7 @@ def status(query: InCollection) -> dict[str, Any]:
         "limits": {
             "max_image_bytes": http.max_image_bytes,
             "max_request_bytes": http.max_request_bytes,
+            "max_import_bytes": http.max_import_bytes,
             "max_pixels": settings().imaging.max_pixels,
             "max_top_k": MAX_TOP_K,
             "max_queries": MAX_QUERIES,

@@ -59,6 +59,9 @@ class ListQuery(InCollection):
 
     limit: Annotated[int, Field(ge=1, le=MAX_LIST)] | None = Field(None, description="Pictures on a page; 100.")
     cursor: Cursor | None = None
+    order: Literal["id", "newest"] | None = Field(
+        None, description="id, the default, or the time they were added; a cursor belongs to the order it came with."
+    )
     filter: FilterText | None = None
 
 

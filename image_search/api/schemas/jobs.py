@@ -67,6 +67,9 @@ class JobShown(Part):
     rate: float = Field(description="Items per second.")
     eta_s: float | None = Field(description="Seconds left; null where that cannot be told.")
     error: str | None = Field(description="Why it failed.")
+    result: dict[str, str | int | float] | None = Field(
+        description="What it brought: of an import collection, added, unchanged, without_picture, failed; else null."
+    )
     created_at: str
     started_at: str | None
     finished_at: str | None

@@ -37,6 +37,7 @@ class Limits(Part):
 
     max_image_bytes: int
     max_request_bytes: int
+    max_import_bytes: int = Field(description="Of a file of vectors.")
     max_pixels: int
     max_top_k: int
     max_queries: int = Field(description="Searches of one batch.")

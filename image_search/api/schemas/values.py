@@ -122,7 +122,7 @@ def _cursor(value: str) -> str:
         last = base64.urlsafe_b64decode(check_text(value, 200) + "=" * (-len(value) % 4)).decode("ascii")
     except (ValueError, binascii.Error):
         last = ""
-    if re.fullmatch(r"[0-9a-f]{1,64}", last) is None or make_cursor(last) != value:
+    if re.fullmatch(r"[0-9a-f]{1,80}", last) is None or make_cursor(last) != value:
         raise ValueError("is none that this service gave")
     return last
 

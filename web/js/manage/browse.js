@@ -10,7 +10,8 @@ import { announce, reasonOf } from "./telling.js";
 /**
  * @typedef {Picking & {open: (which: Which) => void, more: () => void, again: () => void,
  *   edit: (image: StoredImage) => void, remove: (image: StoredImage) => void, restore: (image: DeletedImage) => void,
- *   add: (files: File[]) => void, index: (open: boolean) => void, choose: (collection: string) => void}} BrowseActions
+ *   destroy: (image: DeletedImage) => void, mark: (ids: string[], on: boolean) => void,
+ *   add: (files: File[]) => void, index: (open: boolean) => void, vectors: (open: boolean) => void}} BrowseActions
  */
 
 /** @type {readonly Which[]} */
@@ -24,14 +25,13 @@ export class BrowseView {
   #drag = /** @type {HTMLElement} */ (byId("drag", HTMLElement).querySelector("span"));
   #title = el("h1", { id: "library-title", tabindex: "-1" });
   #shown = el("p", { class: "fine" });
-  #collection = el("select", { id: "collection" });
-  #collectionWords = el("span");
-  #collectionField = el("label", { class: "field" }, [this.#collectionWords, this.#collection]);
   #addWords = el("span");
   #addHint = el("p", { class: "fine library-hint" });
   #files = el("input", { type: "file", accept: "image/*", multiple: true, hidden: true, id: "add-chooser" });
   #indexWords = el("span");
   #index = el("button", { class: "button", type: "button", "aria-controls": "indexing" }, this.#indexWords);
+  #vectorsWords = el("span");
+  #vectors = el("button", { class: "button", type: "button", "aria-controls": "vectors" }, this.#vectorsWords);
   #which = el("div", { class: "switch", role: "group" });
   #others = el("button", { class: "button small", type: "button" });
   #grid = el("ol", { class: "grid" });
@@ -39,7 +39,7 @@ export class BrowseView {
   #more = el("button", { class: "button", type: "button" });
   #fillsItself = false;
   #headChanges = changes();
-  #serviceChanges = changes();
+  #marksChange = changes();
   #gridChanges = changes();
   #footChanges = changes();
   /** @type {Map<StoredImage | DeletedImage, HTMLElement>} */
@@ -54,12 +54,13 @@ export class BrowseView {
       click: () => this.#files.click(),
     });
     this.#section.append(
-      el("div", { class: "library-head" }, [this.#title, this.#shown, this.#collectionField, add, this.#index]),
+      el("div", { class: "library-head" }, [this.#title, this.#shown, add, this.#index, this.#vectors]),
       this.#addHint,
       this.#files,
       el("section", { id: "adding", class: "box", "aria-labelledby": "adding-title", hidden: true }),
       el("section", { id: "indexing", class: "box", "aria-labelledby": "indexing-title", hidden: true }),
-      el("div", { class: "library-bar" }, [this.#which, this.#others]),
+      el("section", { id: "vectors", class: "box", "aria-labelledby": "vectors-title", hidden: true }),
+      el("div", { class: "library-bar" }, [this.#which, this.#others, el("div", { id: "selection", class: "selection" })]),
       this.#grid,
       this.#foot,
     );
@@ -70,7 +71,7 @@ export class BrowseView {
       actions.add(files);
     });
     this.#index.addEventListener("click", () => actions.index(this.#index.getAttribute("aria-expanded") !== "true"));
-    this.#collection.addEventListener("change", () => actions.choose(this.#collection.value));
+    this.#vectors.addEventListener("click", () => actions.vectors(this.#vectors.getAttribute("aria-expanded") !== "true"));
     this.#others.addEventListener("click", () => actions.open("random"));
     this.#more.addEventListener("click", actions.more);
     new IntersectionObserver(
@@ -83,15 +84,15 @@ export class BrowseView {
 
   /** @param {State} state */
   render(state) {
-    const { library, locale, service, thumbPx } = state;
+    const { library, locale, thumbPx } = state;
     const tr = translator(locale);
     const isOpen = library.which !== null;
     this.#section.hidden = !isOpen;
     document.body.dataset.at = isOpen ? "library" : "search";
-    if (this.#headChanges(locale, library.which, library.indexing, thumbPx)) this.#renderHead(state, tr);
-    if (this.#serviceChanges(service.status?.collections, service.status?.collection)) this.#renderCollections(state);
+    if (this.#headChanges(locale, library.which, library.indexing, library.vectors.open, thumbPx)) this.#renderHead(state, tr);
     const items = library.which === "trash" ? library.deleted : library.images;
     if (this.#gridChanges(locale, items)) this.#renderGrid(items, tr);
+    if (this.#marksChange(locale, items, library.selecting, library.selected)) this.#renderMarks(library.selecting, library.selected);
     if (this.#footChanges(locale, library.which, library.phase, library.next, library.error, items.length)) {
       this.#renderFoot(state, items.length, tr);
     }
@@ -101,9 +102,10 @@ export class BrowseView {
    * @param {State} state
    * @param {Translator} tr
    */
-  #renderHead({ library: { which, indexing }, thumbPx }, tr) {
+  #renderHead({ library: { which, indexing, vectors }, thumbPx }, tr) {
     this.#title.textContent = tr.t("library.title");
-    this.#collectionWords.textContent = tr.t("library.collection");
+    this.#vectorsWords.textContent = tr.t("library.vectors");
+    this.#vectors.setAttribute("aria-expanded", String(vectors.open));
     this.#addWords.textContent = tr.t("library.add");
     this.#addHint.textContent = tr.t("library.addHint");
     this.#files.setAttribute("aria-label", tr.t("library.add"));
@@ -123,13 +125,17 @@ export class BrowseView {
     });
   }
 
-  /** @param {State} state */
-  #renderCollections({ service: { status }, collection }) {
-    const here = status?.collection ?? collection;
-    const names = [...new Set([...(status?.collections ?? []), here])].filter(Boolean);
-    this.#collectionField.hidden = names.length < 2;
-    this.#collection.replaceChildren(...names.map((name) => el("option", { value: name }, name)));
-    this.#collection.value = here;
+  /**
+   * @param {boolean} selecting
+   * @param {readonly string[]} selected
+   */
+  #renderMarks(selecting, selected) {
+    const ids = new Set(selected);
+    this.#grid.toggleAttribute("data-selecting", selecting);
+    for (const [{ id }, card] of this.#cards) {
+      const mark = card.querySelector("input");
+      if (mark) mark.checked = ids.has(id);
+    }
   }
 
   /**
@@ -178,7 +184,7 @@ export class BrowseView {
     } else if (shown) {
       this.#foot.replaceChildren(el("p", { class: "fine" }, which === "random" ? "" : tr.t("results.end")));
     } else {
-      const words = tr.t(which === "trash" ? "library.emptyTrash" : which === "new" ? "library.emptyNew" : "library.empty");
+      const words = tr.t(which === "trash" ? "library.emptyTrash" : "library.empty");
       this.#foot.replaceChildren(el("div", { class: "nothing" }, [icon("picture"), el("p", {}, words)]));
     }
     if (which && phase === "loading") announce(tr.t("library.loading"));
@@ -193,17 +199,25 @@ export class BrowseView {
     const name = displayName(item);
     const title = el("span", { class: "card-title", dir: "auto", title: name.slice(0, 300) }, name);
     const picture = el("span", { class: "card-picture" });
+    const mark = el("input", { class: "card-mark", type: "checkbox", "aria-label": tr.t("library.mark", { name }) }, [], {
+      change: () => this.#actions.mark([item.id], mark.checked),
+    });
     if ("deleted_at" in item) {
       const day = new Date(item.deleted_at).toLocaleDateString(tr.locale);
       picture.append(el("span", { class: "broken" }, icon("bin")));
       const label = tr.t("library.restore", { name });
+      const destroy = tr.t("library.destroy", { name });
       return el("li", { class: "card", "data-id": item.id }, [
+        mark,
         picture,
         el("div", { class: "card-words" }, [
           title,
           el("span", { class: "card-reason" }, tr.t("library.deletedAt", { day })),
           el("button", { class: "button small", type: "button", "aria-label": label }, [icon("undo"), tr.t("library.restoreHint")], {
             click: () => this.#actions.restore(item),
+          }),
+          el("button", { class: "button small quiet", type: "button", "aria-label": destroy }, tr.t("library.destroyHint"), {
+            click: () => this.#actions.destroy(item),
           }),
         ]),
       ]);
@@ -221,6 +235,7 @@ export class BrowseView {
     const act = (sign, label, hint, click) =>
       el("button", { class: "icon-button", type: "button", "aria-label": label, title: hint, "data-act": sign }, icon(sign), { click });
     return el("li", { class: "card", "data-id": item.id }, [
+      mark,
       el("button", { class: "card-pick", type: "button", "aria-label": tr.t("library.view", { name }) }, picture, {
         click: () => this.#actions.view(item),
       }),

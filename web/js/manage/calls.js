@@ -2,8 +2,11 @@
 /** @import {Answer, Api, Role} from "../api.js" */
 /** @import {DeletedImage, Job, JobFailure, StoredImage} from "../types.js" */
 
+import { sendFile } from "./sending.js";
+
 /** @typedef {{signal?: AbortSignal}} Options */
-/** @typedef {{title?: string, tags?: string[], text?: string}} Changes */
+/** @typedef {Record<string, string | number | boolean | null>} Fields */
+/** @typedef {{title?: string, tags?: string[], text?: string, source_url?: string, fields?: Fields}} Changes */
 
 /** What the service is asked to manage the library. */
 export class Calls {
@@ -15,8 +18,8 @@ export class Calls {
   }
 
   /**
-   * Pictures in order of their ids, a page of them.
-   * @param {{limit: number, cursor?: string | null, filter?: object}} asked
+   * Pictures in order of their ids or newest first, a page of them.
+   * @param {{limit: number, cursor?: string | null, order?: "newest"}} asked
    * @param {Options} [options]
    */
   list(asked, options) {
@@ -68,6 +71,11 @@ export class Calls {
     return this.#send(`/images/${id}`, "DELETE");
   }
 
+  /** Its files too, also out of the trash. @param {string} id */
+  destroy(id) {
+    return this.#send(`/images/${id}?permanently=true`, "DELETE");
+  }
+
   /** @param {string} id */
   restore(id) {
     return /** @type {Promise<StoredImage>} */ (this.#send(`/images/${id}/restore`, "POST"));
@@ -93,10 +101,25 @@ export class Calls {
     return /** @type {Promise<Job>} */ (this.#get(`/jobs/${id}`, {}, {}, "admin"));
   }
 
-  /** @returns {Promise<Job | null>} */
-  async newestJob() {
-    const { jobs } = /** @type {{jobs: Job[]}} */ (await this.#get("/jobs", { limit: 1 }, {}, "admin"));
-    return jobs[0] ?? null;
+  /** The newest of a kind among the last ones. @param {string} kind @returns {Promise<Job | null>} */
+  async newestJob(kind) {
+    const { jobs } = /** @type {{jobs: Job[]}} */ (await this.#get("/jobs", { limit: 100 }, {}, "admin"));
+    return jobs.find((job) => job.kind === kind) ?? null;
+  }
+
+  /** Where a browser fetches the collection's vectors from, for some minutes. */
+  async exportLink() {
+    return /** @type {{url: string}} */ (await this.#send("/export", "POST")).url;
+  }
+
+  /**
+   * @param {File} file
+   * @param {string} collection
+   * @param {{onProgress: (sentBytes: number) => void, signal: AbortSignal}} options
+   */
+  importVectors(file, collection, options) {
+    const path = `/import?collection=${encodeURIComponent(collection)}`;
+    return this.#job(sendFile(this.#api, path, file, { type: "application/x-hdf5", ...options }));
   }
 
   /** The first of them. @param {string} id */

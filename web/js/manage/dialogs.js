@@ -1,10 +1,13 @@
 // @ts-check
 /** @import {State, StoredImage} from "../types.js" */
 /** @import {MessageKey, Translator} from "../i18n.js" */
-/** @import {Changes} from "./calls.js" */
+/** @import {Changes, Fields} from "./calls.js" */
+/** @import {Named} from "./library.js" */
 import { byId, changes, el, icon } from "../dom.js";
 import { tagsOf } from "../filters.js";
+import { displayName } from "../format.js";
 import { translator } from "../i18n.js";
+import { fieldsOf, linesOf, patchOf } from "./fields.js";
 import { reasonOf } from "./telling.js";
 
 const SHOWN_MS = 6_000;
@@ -53,11 +56,21 @@ export class EditView {
   #title = el("input", { dir: "auto", autocomplete: "off" });
   #tags = el("input", { dir: "auto", autocomplete: "off" });
   #text = el("textarea", { dir: "auto", rows: "5" });
-  #fields = [field("edit-name", this.#title), field("edit-tags", this.#tags), field("edit-text", this.#text)];
+  #source = el("input", { dir: "ltr", autocomplete: "off", spellcheck: "false", inputmode: "url" });
+  #own = el("textarea", { dir: "auto", rows: "3", spellcheck: "false" });
+  #fields = [
+    field("edit-name", this.#title),
+    field("edit-tags", this.#tags),
+    field("edit-text", this.#text),
+    field("edit-source", this.#source),
+    field("edit-fields", this.#own),
+  ];
   #form;
   #changed = changes();
   /** @type {StoredImage | null} */
   #image = null;
+  /** @type {Translator | null} */
+  #tr = null;
 
   /** @param {{actions: {save: (image: StoredImage, changes: Changes) => Promise<void>, close: () => void}}} parts */
   constructor({ actions }) {
@@ -66,7 +79,12 @@ export class EditView {
       submit: async () => {
         const image = this.#image;
         if (!image || isSaving) return;
-        const change = this.#changes(image);
+        const { fields, wrong } = fieldsOf(this.#own.value);
+        if (wrong !== null) {
+          this.#form.error.textContent = this.#tr?.t("edit.wrongField", { line: wrong.slice(0, 80) }) ?? "";
+          return this.#own.focus();
+        }
+        const change = this.#changes(image, fields);
         if (!Object.keys(change).length) return this.#form.dialog.close();
         isSaving = true;
         await actions.save(image, change).finally(() => (isSaving = false));
@@ -79,12 +97,13 @@ export class EditView {
   render({ library: { edited, editError }, locale }) {
     if (!this.#changed(edited, editError, locale)) return;
     const tr = translator(locale);
+    this.#tr = tr;
     const { dialog, heading, submit, cancel, error } = this.#form;
     heading.textContent = tr.t("edit.heading");
     submit.textContent = tr.t("edit.save");
     cancel.textContent = tr.t("manage.cancel");
     error.textContent = editError ? reasonOf(editError, tr) : "";
-    (/** @type {MessageKey[]} */ (["viewer.title", "edit.tags", "viewer.text"])).forEach((key, place) => {
+    (/** @type {MessageKey[]} */ (["viewer.title", "edit.tags", "viewer.text", "edit.source", "edit.fields"])).forEach((key, place) => {
       this.#fields[place].words.textContent = tr.t(key);
     });
     const before = this.#image;
@@ -93,6 +112,8 @@ export class EditView {
       this.#title.value = edited.title;
       this.#tags.value = edited.tags.join(", ");
       this.#text.value = edited.text;
+      this.#source.value = edited.source_url;
+      this.#own.value = linesOf(edited.fields);
       dialog.showModal();
     } else if (!edited && before) {
       dialog.close();
@@ -103,13 +124,16 @@ export class EditView {
     }
   }
 
-  /** What differs from before. @param {StoredImage} image @returns {Changes} */
-  #changes(image) {
-    const [title, text] = [this.#title.value.trim(), this.#text.value.trim()];
+  /** What differs from before. @param {StoredImage} image @param {Fields} own @returns {Changes} */
+  #changes(image, own) {
+    const [title, text, source] = [this.#title, this.#text, this.#source].map(({ value }) => value.trim());
+    const fields = patchOf(image.fields, own);
     return {
       ...(title === image.title.trim() ? {} : { title }),
       ...(this.#tags.value === image.tags.join(", ") ? {} : { tags: tagsOf(this.#tags.value) }),
       ...(text === image.text.trim() ? {} : { text }),
+      ...(source === image.source_url.trim() ? {} : { source_url: source }),
+      ...(fields ? { fields } : {}),
     };
   }
 }
@@ -159,7 +183,35 @@ export class KeyView {
   }
 }
 
-/** Says what was just done to a picture, and takes it back. */
+/** Asks whether pictures are to go for good. */
+export class SureView {
+  #words = el("p", { dir: "auto" });
+  #form;
+  #changed = changes();
+
+  /** @param {{actions: {destroy: () => void, close: () => void}}} parts */
+  constructor({ actions }) {
+    this.#form = new FormDialog("sure", [this.#words], { submit: actions.destroy, close: actions.close });
+    this.#form.dialog.setAttribute("role", "alertdialog");
+  }
+
+  /** @param {State} state */
+  render({ library: { sure }, locale }) {
+    if (!this.#changed(sure, locale)) return;
+    const { dialog, heading, submit, cancel } = this.#form;
+    if (!sure) return dialog.close();
+    const tr = translator(locale);
+    heading.textContent = tr.t("sure.heading");
+    this.#words.textContent = sure.length === 1 ? tr.t("sure.one", { name: shortName(sure[0]) }) : tr.plural("sure.many", sure.length);
+    submit.textContent = tr.t("library.destroyHint");
+    cancel.textContent = tr.t("manage.cancel");
+    if (!dialog.open) dialog.showModal();
+    // What is pressed without a look must not be the one thing that cannot be undone.
+    cancel.focus();
+  }
+}
+
+/** Says what was just done to pictures, and takes it back. */
 export class DoneView {
   #actions;
   #words = el("p", { dir: "auto" });
@@ -178,12 +230,21 @@ export class DoneView {
     this.#undo.addEventListener("click", actions.undo);
     this.#close.addEventListener("click", actions.close);
     document.body.append(this.#box);
+    // A dialog that closes must not take the words with it.
+    document.addEventListener("close", () => this.#host(), { capture: true });
+  }
+
+  /** Puts it where it can be pressed: all that is outside a modal dialog is inert. */
+  #host() {
+    const host = [...document.querySelectorAll("dialog:modal")].at(-1) ?? document.body;
+    if (this.#box.parentElement !== host) host.append(this.#box);
   }
 
   /** @param {State} state */
   render({ library: { done, which }, locale }) {
     if (!this.#changed(done, locale)) return;
     clearTimeout(this.#timer);
+    this.#host();
     const hadFocus = this.#box.contains(document.activeElement);
     if (!done) {
       this.#box.replaceChildren();
@@ -215,7 +276,17 @@ export class DoneView {
  * @param {NonNullable<State["library"]["done"]>} done
  * @param {Translator} tr
  */
-function wordsOf({ key, name, error }, tr) {
-  const said = tr.t(key, { name: name.length > 120 ? `${name.slice(0, 120)}…` : name });
+function wordsOf({ key, name, n = 1, error }, tr) {
+  const said = tr.t(key, { name: cut(name), n: tr.number(n) });
   return error ? `${said} — ${reasonOf(error, tr)}` : said;
+}
+
+/** @param {Named} image */
+function shortName(image) {
+  return cut(displayName(image));
+}
+
+/** @param {string} name */
+function cut(name) {
+  return name.length > 120 ? `${name.slice(0, 120)}…` : name;
 }

@@ -9,7 +9,7 @@ import { ApiError, isAbort } from "../api.js";
 import { displayName } from "../format.js";
 
 const PAGE = 60;
-const NEW_MS = 7 * 86_400_000;
+const AT_ONCE = 3;
 
 /**
  * A request's failure as the views show it; anything else is a fault of the page and goes on.
@@ -30,7 +30,7 @@ export class Library {
   #onChanged;
   /** @type {AbortController | null} */
   #running = null;
-  /** What was deleted last, and the lists before and after it. @type {{id: string, before: Lists, after: Lists} | null} */
+  /** What was deleted last, and the lists before and after it. @type {{gone: Named[], before: Lists, after: Lists} | null} */
   #undoable = null;
 
   /** @param {{calls: Calls, store: Store, gate: Gate, onChanged: () => void}} parts `onChanged`: of how many there are */
@@ -43,7 +43,8 @@ export class Library {
 
   /** @param {Which} which */
   async open(which) {
-    this.#store.updateLibrary({ which, phase: "loading", images: [], deleted: [], next: null, error: null });
+    const fresh = { images: [], deleted: [], next: null, error: null, selecting: false, selected: [], sure: null };
+    this.#store.updateLibrary({ which, phase: /** @type {const} */ ("loading"), ...fresh });
     await this.#load(which);
   }
 
@@ -71,8 +72,13 @@ export class Library {
   put(image) {
     const { which, images, next } = this.#store.state.library;
     if (which !== "all" && which !== "new") return;
-    const place = images.findIndex(({ id }) => id >= image.id);
-    if (images[place]?.id === image.id || (place < 0 && next)) return;
+    if (images.some(({ id }) => id === image.id)) return;
+    /** @param {StoredImage} one */
+    const isAfter = (one) => one.id > image.id;
+    /** @param {StoredImage} one */
+    const isOlder = (one) => one.created_at < image.created_at || (one.created_at === image.created_at && isAfter(one));
+    const place = images.findIndex(which === "new" ? isOlder : isAfter);
+    if (place < 0 && next) return;
     const before = place < 0 ? images.length : place;
     this.#store.updateLibrary({ images: [...images.slice(0, before), image, ...images.slice(before)] });
   }
@@ -93,67 +99,156 @@ export class Library {
   }
 
   /** @param {StoredImage} image */
-  async remove(image) {
-    await this.#change("manage.notDeleted", image, async () => {
-      await this.#gate.through("admin", () => this.#calls.remove(image.id));
-      const { state } = this.#store;
-      const before = listsOf(state);
-      /** @template {{id: string}} T @param {readonly T[]} images */
-      const without = (images) => images.filter(({ id }) => id !== image.id);
+  remove(image) {
+    return this.removeAll([image]);
+  }
+
+  /** Into the trash, from which `undo` brings them back. @param {readonly StoredImage[]} images */
+  async removeAll(images) {
+    const state = this.#store.state;
+    const { ended, error } = await this.#each(images, ({ id }) => this.#calls.remove(id));
+    if (ended.length) {
+      const before = listsOf(this.#store.state);
+      const gone = new Set(ended.map(({ id }) => id));
+      /** @template {{id: string}} T @param {readonly T[]} of */
+      const without = (of) => of.filter(({ id }) => !gone.has(id));
       const after = { images: without(before.images), results: without(before.results) };
-      this.#undoable = { id: image.id, before, after };
+      this.#undoable = { gone: ended, before, after };
+      const { search, rows, library } = this.#store.state;
       this.#store.update({
         viewed: null,
-        search: { ...state.search, results: after.results },
-        rows: state.rows.map((row) => ({ ...row, results: without(row.results) })),
-        library: { ...state.library, images: after.images, done: { ...done("manage.deleted", image), undo: true } },
+        search: { ...search, results: after.results },
+        rows: rows.map((row) => ({ ...row, results: without(row.results) })),
+        library: { ...library, images: after.images, selected: library.selected.filter((id) => !gone.has(id)) },
       });
       this.#onChanged();
-    });
+    }
+    this.#tell({ done: "manage.deleted", failed: "manage.notDeleted", ended, given: images, error, undo: state.library.which !== "trash" });
   }
 
   /** Brings back what was deleted last. */
   async undo() {
     const undoable = this.#undoable;
     if (!undoable) return;
-    const gone = undoable.before.images.find(({ id }) => id === undoable.id) ?? undoable.before.results.find(({ id }) => id === undoable.id);
-    await this.#change("manage.notRestored", gone ?? { id: undoable.id, title: "", source_name: "" }, async () => {
-      const image = await this.#gate.through("admin", () => this.#calls.restore(undoable.id));
-      this.#undoable = null;
+    /** @type {StoredImage[]} */
+    const back = [];
+    const { ended, error } = await this.#each(undoable.gone, async ({ id }) => back.push(await this.#calls.restore(id)));
+    if (ended.length) {
+      const isAll = ended.length === undoable.gone.length;
+      if (isAll) this.#undoable = null;
+      else this.#undoable = { ...undoable, gone: undoable.gone.filter((one) => !ended.includes(one)) };
       const { search, library } = this.#store.state;
-      if (search.results === undoable.after.results) this.#store.updateSearch({ results: undoable.before.results });
-      if (library.images === undoable.after.images) this.#store.updateLibrary({ images: undoable.before.images });
-      else this.put(image);
-      const deleted = library.deleted.filter(({ id }) => id !== image.id);
-      this.#store.updateLibrary({ deleted, done: done("manage.restored", image) });
+      if (isAll && search.results === undoable.after.results) this.#store.updateSearch({ results: undoable.before.results });
+      if (isAll && library.images === undoable.after.images) this.#store.updateLibrary({ images: undoable.before.images });
+      else for (const image of back) this.put(image);
+      this.#forget(ended);
       this.#onChanged();
-    });
+    }
+    this.#tell({ done: "manage.restored", failed: "manage.notRestored", ended, given: undoable.gone, error, undo: !!error });
   }
 
   /** Out of the trash. @param {DeletedImage} image */
-  async restore(image) {
-    await this.#change("manage.notRestored", image, async () => {
-      await this.#gate.through("admin", () => this.#calls.restore(image.id));
-      const { deleted } = this.#store.state.library;
-      this.#store.updateLibrary({
-        deleted: deleted.filter(({ id }) => id !== image.id),
-        done: done("manage.restored", image),
-      });
-      this.#onChanged();
-    });
+  restore(image) {
+    return this.restoreAll([image]);
+  }
+
+  /** @param {readonly DeletedImage[]} images */
+  async restoreAll(images) {
+    const { ended, error } = await this.#each(images, ({ id }) => this.#calls.restore(id));
+    this.#forget(ended);
+    if (ended.length) this.#onChanged();
+    this.#tell({ done: "manage.restored", failed: "manage.notRestored", ended, given: images, error });
+  }
+
+  /** Asks whether these are to go for good. @param {readonly Named[]} images */
+  ask(images) {
+    if (images.length) this.#store.updateLibrary({ sure: [...images] });
+  }
+
+  /** Deletes for good what was asked about: files and all. */
+  async destroy() {
+    const { sure } = this.#store.state.library;
+    this.#store.updateLibrary({ sure: null });
+    if (!sure) return;
+    const { ended, error } = await this.#each(sure, ({ id }) => this.#calls.destroy(id));
+    this.#forget(ended);
+    this.#tell({ done: "manage.destroyed", failed: "manage.notDestroyed", ended, given: sure, error });
   }
 
   /**
-   * @param {MessageKey} failed
-   * @param {Named} image
-   * @param {() => Promise<void>} work
+   * Gives all of them tags that they may not have yet.
+   * @param {readonly StoredImage[]} images
+   * @param {readonly string[]} tags
    */
-  async #change(failed, image, work) {
-    try {
-      await work();
-    } catch (error) {
-      if (!isAbort(error)) this.#store.updateLibrary({ done: { ...done(failed, image), error: failureOf(error) } });
-    }
+  async tagAll(images, tags) {
+    if (!tags.length) return;
+    const { ended, error } = await this.#each(images, async ({ id, tags: had }) => {
+      const fresh = await this.#calls.update(id, { tags: [...new Set([...had, ...tags])] });
+      this.#store.update(replaced(this.#store.state, fresh));
+    });
+    this.#tell({ done: "manage.tagged", failed: "manage.notTagged", ended, given: images, error });
+  }
+
+  /** @param {boolean} on */
+  select(on) {
+    this.#store.updateLibrary({ selecting: on, selected: [] });
+  }
+
+  /** @param {readonly string[]} ids @param {boolean} on */
+  mark(ids, on) {
+    const { selected } = this.#store.state.library;
+    const rest = selected.filter((id) => !ids.includes(id));
+    this.#store.updateLibrary({ selected: on ? [...rest, ...ids] : rest });
+  }
+
+  /** What is no more in the trash. @param {readonly Named[]} images */
+  #forget(images) {
+    const ids = new Set(images.map(({ id }) => id));
+    const { deleted, selected } = this.#store.state.library;
+    this.#store.updateLibrary({ deleted: deleted.filter(({ id }) => !ids.has(id)), selected: selected.filter((id) => !ids.has(id)) });
+  }
+
+  /**
+   * Work on each of them, a few at a time. The first failure is told, and ends what has not begun: it is seldom the
+   * matter of one picture.
+   * @template {Named} T
+   * @param {readonly T[]} images
+   * @param {(image: T) => Promise<unknown>} work
+   * @returns {Promise<{ended: T[], error: Failure | "aborted" | null}>}
+   */
+  async #each(images, work) {
+    /** @type {T[]} */
+    const ended = [];
+    /** @type {Failure | "aborted" | null} */
+    let error = null;
+    const waiting = [...images];
+    const isLong = images.length > 1;
+    const worker = async () => {
+      for (let image = waiting.shift(); image && !error; image = waiting.shift()) {
+        const one = image;
+        try {
+          await this.#gate.through("admin", () => work(one));
+          ended.push(one);
+          if (isLong) this.#store.updateLibrary({ working: { n: ended.length, of: images.length } });
+        } catch (caught) {
+          error ??= isAbort(caught) ? "aborted" : failureOf(caught);
+        }
+      }
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, worker));
+    if (isLong) this.#store.updateLibrary({ working: null });
+    return { ended, error };
+  }
+
+  /**
+   * @param {{done: DoneKey, failed: MessageKey, ended: readonly Named[], given: readonly Named[],
+   *   error: Failure | "aborted" | null, undo?: boolean}} what
+   */
+  #tell({ done: key, failed, ended, given, error, undo = false }) {
+    if (!ended.length && (!error || error === "aborted")) return;
+    const failure = error === "aborted" ? null : error;
+    const told = given.length === 1 ? done(ended.length ? key : failed, given[0]) : { ...done(ended.length ? `${key}Many` : failed, given[0]), n: ended.length };
+    this.#store.updateLibrary({ done: { ...told, undo: undo && ended.length > 0, error: failure } });
   }
 
   /**
@@ -195,13 +290,12 @@ export class Library {
       const { images, next } = await this.#calls.deleted(asked, { signal });
       return { deleted: images, next };
     }
-    if (which === "all") return this.#calls.list(asked, { signal });
-    const filter = { created_at: { gte: new Date(Date.now() - NEW_MS).toISOString() } };
-    return this.#calls.list({ ...asked, filter }, { signal });
+    return this.#calls.list(which === "new" ? { ...asked, order: "newest" } : asked, { signal });
   }
 }
 
 /** @typedef {{id: string, title: string, source_name: string}} Named */
+/** @typedef {"manage.deleted" | "manage.restored" | "manage.destroyed" | "manage.tagged"} DoneKey of one; with "Many" of several */
 /** @typedef {{images: StoredImage[], results: SearchResult[]}} Lists */
 
 /** @param {State} state @returns {Lists} */

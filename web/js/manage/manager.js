@@ -4,29 +4,32 @@
 /** @import {Store} from "../store.js" */
 /** @import {State, StoredImage, Which} from "../types.js" */
 /** @import {Picking} from "../views/card.js" */
-import { el } from "../dom.js";
+import { styled } from "../dom.js";
 import { learn } from "../i18n.js";
 import { AddingView } from "./adding.js";
 import { BrowseView } from "./browse.js";
 import { Calls } from "./calls.js";
-import { DoneView, EditView, KeyView } from "./dialogs.js";
+import { DoneView, EditView, KeyView, SureView } from "./dialogs.js";
 import { Gate } from "./gate.js";
 import { IndexView } from "./indexing.js";
-import { Jobs } from "./jobs.js";
+import { IMPORTS, Jobs } from "./jobs.js";
 import { Library } from "./library.js";
+import { SelectionView } from "./selection.js";
+import { Transfer } from "./transfer.js";
 import { Uploads } from "./uploads.js";
+import { VectorsView, follow } from "./vectors.js";
 import { WORDS } from "./words.js";
 
 /**
  * @typedef {{api: Api, store: Store, keys: Record<Role, SessionKey>, base: string,
- *   actions: Picking & {held: () => Partial<State>, search: () => void, check: () => void}}} Parts
- *   `search`: without what belongs to another collection; `check`: how many pictures there are now
+ *   actions: Picking & {held: () => Partial<State>, check: () => void}}} Parts
+ *   `check`: how many pictures there are now
  */
 
 /** Manages the library once its words and its style are there. @param {Parts} parts */
 export async function manager(parts) {
   learn(WORDS);
-  await styled();
+  await styled("css/manage.css");
   return new Manager(parts);
 }
 
@@ -38,12 +41,23 @@ export class Manager {
 
   /** @param {Parts} parts */
   constructor({ api, store, keys, base, actions }) {
-    const { held, search, check, ...picking } = actions;
+    const { held, check, ...picking } = actions;
     const calls = new Calls(api);
     const gate = new Gate({ store, keys, held });
     const library = new Library({ calls, store, gate, onChanged: check });
     const uploads = new Uploads({ calls, store, gate, onAdded: (image) => library.put(image), onEnd: check });
     const jobs = new Jobs({ calls, store, gate, onEnd: check });
+    const imported = () => {
+      check();
+      const { library: { which, uploads, selecting, vectors }, service, viewed } = store.state;
+      const isHere = vectors.job?.result?.collection === (store.state.collection || service.status?.collection);
+      // What came in is shown, unless somebody is at work in what is there.
+      if (which && isHere && vectors.job?.result?.added && !uploads.length && !selecting && !viewed) void library.open(which);
+    };
+    const imports = new Jobs({ calls, store, gate, onEnd: imported, panel: IMPORTS });
+    const transfer = new Transfer({ calls, store, gate, jobs: imports, follow });
+    /** @template {{id: string}} T @param {readonly T[]} images */
+    const selected = (images) => images.filter(({ id }) => store.state.library.selected.includes(id));
     this.#store = store;
     this.#library = library;
     this.#uploads = uploads;
@@ -61,12 +75,9 @@ export class Manager {
           restore: (image) => void library.restore(image),
           add: (files) => this.add(files),
           index: (open) => (open ? void jobs.open() : jobs.close()),
-          choose: (collection) => {
-            search();
-            store.update({ collection });
-            check();
-            void library.open(store.state.library.which ?? "all");
-          },
+          destroy: (image) => library.ask([image]),
+          mark: (ids, on) => library.mark(ids, on),
+          vectors: (open) => (open ? void imports.open() : imports.close()),
         },
       }),
       new AddingView({
@@ -90,6 +101,28 @@ export class Manager {
           save: (image, changes) => library.save(image, changes),
           close: () => store.updateLibrary({ edited: null, editError: null }),
         },
+      }),
+      new VectorsView({
+        actions: {
+          take: () => void transfer.take(),
+          bring: (file, collection) => void transfer.bring(file, collection),
+          cancel: () => transfer.cancel(),
+          retry: () => void imports.retry(),
+          failures: () => void imports.failures(),
+        },
+      }),
+      new SelectionView({
+        actions: {
+          select: (on) => library.select(on),
+          mark: (ids, on) => library.mark(ids, on),
+          removeAll: () => void library.removeAll(selected(store.state.library.images)),
+          tagAll: (tags) => void library.tagAll(selected(store.state.library.images), tags),
+          restoreAll: () => void library.restoreAll(selected(store.state.library.deleted)),
+          destroyAll: () => library.ask(selected(store.state.library.deleted)),
+        },
+      }),
+      new SureView({
+        actions: { destroy: () => void library.destroy(), close: () => store.updateLibrary({ sure: null }) },
       }),
       new DoneView({ actions: { undo: () => void library.undo(), close: () => store.updateLibrary({ done: null }) } }),
       new KeyView({ actions: { give: (key) => gate.give(key), cancel: () => gate.cancel() } }),
@@ -133,18 +166,4 @@ export class Manager {
   addAddress(url) {
     return this.#uploads.address(url);
   }
-}
-
-/** Resolves when the style is there, so that nothing is shown without it. */
-function styled() {
-  return new Promise((resolve, reject) => {
-    const link = el("link", { rel: "stylesheet", href: "css/manage.css" }, [], {
-      load: resolve,
-      error: (event) => {
-        link.remove();
-        reject(event);
-      },
-    });
-    document.head.append(link);
-  });
 }
