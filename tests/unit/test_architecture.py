@@ -30,6 +30,7 @@ PURE = (
     "evaluation",
     "records",
     "urls",
+    "http_headers",
     "settings",
     "config",
 )
@@ -182,7 +183,7 @@ def test_adapters_never_import_each_other(module: str) -> None:
 
 
 def test_fetching_stands_on_the_standard_library() -> None:
-    assert _own("fetching") == {"errors", "urls"}
+    assert _own("fetching") == {"errors", "http_headers", "urls"}
     assert _own("urls") == {"errors"}
     assert not _foreign("fetching")
 
