@@ -37,7 +37,7 @@ PURE = (
 ADAPTERS = ("embedding", "vectors", "storage", "datasets", "metadata", "fetching")
 WORDS = tuple(
     f"metadata.{name}"
-    for name in "words entry table markup lines jsonl csv_file pickled sidecar xmp embedded".split()  # noqa: SIM905
+    for name in "words entry table markup lines jsonl csv_file pickled sidecar xmp embedded listed mvso".split()  # noqa: SIM905
 )
 FREE_OF_ADAPTERS = ("storage.keys", *WORDS)
 """Pure modules that live beside adapters: keys of objects, words for pictures."""
