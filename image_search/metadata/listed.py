@@ -58,6 +58,8 @@ def _listed(data: object, where: str, split: bool) -> ListedPicture:
     if key is None:
         raise InvalidInput(f"{where}: has no address of a picture ({', '.join(URL_KEYS)})")
     url = str(values[key]).strip()
+    if not url.isprintable():
+        raise InvalidInput(f"{where}: {key} has characters that no address has")
     # The addresses of the picture are no fields of its owner's; the page stays, as its source.
     others = {n: v for n, v in data.items() if key_of(str(n)) not in {key, *URL_KEYS}}
     words = words_of(others, where, split=split)
