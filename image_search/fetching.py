@@ -47,7 +47,7 @@ _TEMPORARY = (408, 425, 429, 500, 502, 503, 504)
 _WEB_PAGES = ("text/html", "application/xhtml+xml")
 _MAX_ADDRESSES_TRIED = 4
 _LOOKUPS_AT_ONCE = 16
-_CHUNK_BYTES = 1 << 16
+_CHUNK_BYTES = 1 << 14
 _HEADERS = {
     "Accept": "image/*,*/*;q=0.5",
     "Accept-Encoding": "identity",

@@ -100,14 +100,16 @@ class Downloader:
 
     def _write(self, answer: UrlAnswer, write: Callable[[bytes], object], archive: Archive, name: str) -> None:
         stage, size = f"downloading {name} (MB)", answer.start
+        self.on_progress(Progress(stage, size // _MEGABYTE, archive.size_bytes // _MEGABYTE))
         for chunk in answer.chunks:
-            if self.stop.is_set():
-                raise Stopped
             size += len(chunk)
             if size > archive.size_bytes:
                 raise _WrongContent(name, f"it has more than the {archive.size_bytes:,} bytes that were expected")
             write(chunk)
-            self.on_progress(Progress(stage, size // _MEGABYTE, archive.size_bytes // _MEGABYTE))
+            if self.stop.is_set():
+                raise Stopped
+            if size // _MEGABYTE != (size - len(chunk)) // _MEGABYTE:
+                self.on_progress(Progress(stage, size // _MEGABYTE, archive.size_bytes // _MEGABYTE))
 
     def _compare(self, archive: Archive, part: Path, name: str) -> None:
         self.on_progress(Progress(f"checking {name}", 0))

@@ -94,7 +94,10 @@ class ListedRun:
         ImageStoreError; what was fetched before stays.
         """
         started = time.perf_counter()
-        workers = [threading.Thread(target=self._guard, name=f"fetch-{n}") for n in range(self._tuning.jobs)]
+        # No file of theirs is ever half there: a process that is told twice to end need not wait for them.
+        workers = [
+            threading.Thread(target=self._guard, name=f"fetch-{n}", daemon=True) for n in range(self._tuning.jobs)
+        ]
         for worker in workers:
             worker.start()
         unread: ImageSearchError | None = None
