@@ -245,6 +245,8 @@ def test_a_name_has_a_word_of_the_list_s() -> None:
         ("imagenette2/train/n01440764/x.JPEG", True),
         *((name, False) for name in HOSTILE if name not in ("CON.jpg",)),
         ("/".join("abcdefghi") + ".jpg", False),
+        ("metadata.jsonl/x.jpg", False),
+        (".fetch/x.jpg", False),
     ],
 )
 def test_names_inside_archives(name: str, safe: bool) -> None:

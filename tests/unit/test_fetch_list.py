@@ -17,6 +17,7 @@ from PIL import Image
 from image_search.errors import ImageStoreError, InvalidInput
 from image_search.metadata.jsonl import read_jsonl
 from image_search.metadata.listed import BrokenRow, ListedPicture
+from image_search.metadata.reader import read_list
 from image_search.services.collecting.folder import CollectedFolder
 from image_search.services.collecting.waiting import Patience
 from image_search.services.progress import Progress
@@ -297,7 +298,8 @@ PERMANENT: dict[str, tuple[Any, str]] = {
     "svg": (answer(b"<svg xmlns='http://www.w3.org/2000/svg'/>"), "not a picture of a known format"),
     "inside": (redirect("http://169.254.169.254/latest/meta-data/"), "neither public nor listed"),
     "file": (redirect("file:///etc/passwd"), "a redirect to what is no acceptable address"),
-    "placeholder": (redirect("/photo_unavailable.png"), "the picture is gone"),
+    "placeholder": (redirect("/photo_unavailable_l.png"), "the picture is gone"),
+    "404 in no hurry": (answer(b"", "Retry-After: 1", status="404 Gone"), "status 404"),
     "loop": (redirect("/loop"), "more than 3 redirects"),
     "noise": (b"SSH-2.0-x\r\n", "no HTTP answer"),
 }
@@ -348,6 +350,46 @@ def test_what_moved_is_found_at_its_new_host_under_that_host_s_limit(web: Web, o
     assert (report.fetched, report.failed) == (20, ())
     assert other.most_at_once <= 2
     assert collecting(web, other).fetch_list(rows(entries), out).unchanged == 20
+
+
+def test_a_name_that_only_reminds_of_a_placeholder_is_a_picture(web: Web, out: Path) -> None:
+    urls = [
+        web.put(f"/{n}", redirect(web.put(f"/{name}.jpg", answer(picture_of(n)))))
+        for n, name in enumerate(["background-removed", "missing-link-statue", "unavailable_street_art"])
+    ]
+    assert collecting(web).fetch_list(rows(urls), out).fetched == 3
+
+
+def test_the_words_are_there_from_time_to_time(web: Web, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("image_search.services.collecting.listed_run.PUBLISH_EVERY_S", 0.0)
+    urls = web.fill(5)
+    seen: list[int] = []
+
+    def look(peer: Peer) -> None:
+        seen.append(len(read_jsonl(out / "metadata.jsonl")))
+        peer.sock.sendall(answer(picture_of(50)))
+
+    entries = [*urls, web.put("/last.jpg", look)]
+    assert collecting(web, jobs=1).fetch_list(rows(entries), out).fetched == 6
+    assert seen[0] >= 1
+
+
+def test_mvso_s_photos(web: Web, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("image_search.metadata.mvso.PHOTO_URL", web.url("/{server}/{id}_{secret}.jpg"))
+    web.put("/30/1_ab.jpg", answer(picture_of(1)))
+    web.put("/30/2_cd.jpg", redirect("/photo_unavailable.png"))
+    for number, secret in ((1, "ab"), (2, "cd")):
+        path = tmp_path / "english" / "red_boat" / f"{number}.xml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        photo = f'<photo id="{number}" server="30" farm="1" secret="{secret}"><title>Boat {number}</title></photo>'
+        path.write_text(f'<rsp stat="ok">{photo}</rsp>')
+    (tmp_path / "english" / "red_boat" / "3.xml").write_text("<rsp")
+    report = collecting(web).fetch_list(read_list(tmp_path / "english"), out)
+    assert (report.fetched, len(report.failed)) == (1, 2)
+    (name,) = files(out)
+    assert "/1-" in name
+    words = read_jsonl(out / "metadata.jsonl").find(name)
+    assert (words.title, words.fields) == ("Boat 1", {"flickr_id": "1", "concept": "red_boat"})
 
 
 def test_bad_rows_are_told_and_the_others_are_fetched(web: Web, out: Path) -> None:

@@ -25,8 +25,14 @@ WINDOW = 2000
 """Rows that wait in memory: a list may have millions."""
 MAX_REDIRECTS = 3
 PUBLISH_EVERY_S = 60.0
-_PLACEHOLDER = re.compile(r"(un|not_?)available|no_?longer|removed|deleted", re.IGNORECASE)
-"""In the name of what a picture's address leads to: services show a drawing where a photo is gone (Flickr's is
+_PUBLISHING_SHARE = 0.05
+"""Of the time: the metadata of a million pictures takes a while to write."""
+_PLACEHOLDER = re.compile(
+    r"(?:(?:photo|image|picture|media|file)[_-]?)?(?:unavailable|not[_-]?available|removed|deleted|missing)"
+    r"(?:[_-][a-z]{1,2})?\.[a-z]{3,4}",
+    re.IGNORECASE,
+)
+"""The name of what a picture's address leads to: services show a drawing where a photo is gone (Flickr's is
 photo_unavailable.png), and thousands of addresses would be that one picture."""
 
 
@@ -87,7 +93,7 @@ class ListedRun:
         self._lock = threading.Lock()
         self._errors: list[BaseException] = []
         self._total: int | None = None
-        self._published_s = time.monotonic()
+        self._publish_at_s = time.monotonic() + PUBLISH_EVERY_S
 
     def execute(self, rows: Iterable[ListedPicture | BrokenRow], limit: int | None) -> FetchReport:
         """Fetch what the first `limit` rows tell of. Raises the error that ended the reading of the list, and
@@ -224,7 +230,7 @@ class ListedRun:
         """Go on at another address, under that host's limit."""
         if task.redirects >= MAX_REDIRECTS:
             self._miss(task, f"more than {MAX_REDIRECTS} redirects", may_pass=False)
-        elif _PLACEHOLDER.search(PurePosixPath(to.partition("?")[0]).name):
+        elif _PLACEHOLDER.fullmatch(PurePosixPath(to.partition("?")[0]).name):
             self._miss(task, "the picture is gone: its address leads to a placeholder", may_pass=False)
         else:
             self._enqueue(replace(task, at=to, redirects=task.redirects + 1))
@@ -277,12 +283,14 @@ class ListedRun:
             self._counts["bytes"] += size_bytes
             if failure is not None:
                 self._failures.append(failure)
-            due = time.monotonic() - self._published_s > PUBLISH_EVERY_S
-            if due:
-                self._published_s = time.monotonic()
+            if due := time.monotonic() > self._publish_at_s:
+                self._publish_at_s = float("inf")
         self._tell()
         if due:
+            began_s = time.monotonic()
             self._folder.publish()
+            now_s = time.monotonic()
+            self._publish_at_s = now_s + max(PUBLISH_EVERY_S, (now_s - began_s) / _PUBLISHING_SHARE)
 
     def _tell(self) -> None:
         with self._lock:

@@ -70,6 +70,9 @@ def file_name(listed_name: str, url: str, picture: CheckedPicture) -> str:
 
 
 def is_safe_member(name: str) -> bool:
-    """Whether a name inside an archive may become a path below a folder: plain parts, none hidden, none upwards."""
+    """Whether a name inside an archive may become a path below a folder: plain parts, none hidden, none upwards, and
+    none in the place of our own files.
+    """
     parts = name.split("/")
-    return len(parts) <= _MAX_DEPTH and all(_PART.fullmatch(part) for part in parts)
+    ours = parts[0].lower().endswith(".jsonl")
+    return len(parts) <= _MAX_DEPTH and not ours and all(_PART.fullmatch(part) for part in parts)

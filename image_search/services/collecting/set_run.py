@@ -90,7 +90,7 @@ class SetRun:
         if public.captions is not None:
             archives.append(self.downloader.get(public.captions))
             words = read_captions(text_in(archives[0], public.captions_member), public.captions_member)
-        archives.append(self.downloader.get(public.pictures, room=_ROOM))
+        archives.append(self.downloader.get(public.pictures, room=_ROOM if limit is None else 1.0))
         known = self._kept if self.retry_failed else self._kept | self._missed
         members = pictures_in(archives[-1], max_bytes=MAX_PICTURE_BYTES, skip=known)
         with ThreadPoolExecutor(self.threads, thread_name_prefix="unpack") as pool:

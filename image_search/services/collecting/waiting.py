@@ -35,7 +35,7 @@ class Patience:
 
 def is_too_much(error: FetchError) -> bool:
     """Whether the server says that it is asked too often: all of the host's pictures wait then, not just this one."""
-    return error.status in (429, 503) or error.retry_after_s is not None
+    return error.status in (429, 503) or (error.retryable and error.retry_after_s is not None)
 
 
 class Stopped(Exception):
