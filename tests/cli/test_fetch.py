@@ -7,7 +7,6 @@ import io
 import json
 import signal
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +16,8 @@ from PIL import Image
 from tests.cli.conftest import Cli, Start, check_error
 from tests.cli.test_processes import until
 from tests.unit.test_fetch_set import ranged
-from tests.url_servers import Peer, Serve, answer, servers
+from tests.url_servers import Peer, answer
 from tests.web_of_pictures import Page, Web, failures, files, picture_of
-
-
-@pytest.fixture
-def serve() -> Iterator[Serve]:
-    with servers() as start:
-        yield start
-
-
-@pytest.fixture
-def web(serve: Serve) -> Web:
-    return Web(serve)
 
 
 @pytest.fixture

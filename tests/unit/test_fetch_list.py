@@ -22,19 +22,8 @@ from image_search.services.collecting.folder import CollectedFolder
 from image_search.services.collecting.waiting import Patience
 from image_search.services.progress import Progress
 from tests.support import draw
-from tests.url_servers import HURRIED, PATIENT, Peer, Serve, answer, forever, redirect, servers
+from tests.url_servers import HURRIED, PATIENT, Peer, Serve, answer, forever, redirect
 from tests.web_of_pictures import SOON, Web, collecting, failures, files, picture_of, rows
-
-
-@pytest.fixture
-def serve() -> Iterator[Serve]:
-    with servers() as start:
-        yield start
-
-
-@pytest.fixture
-def web(serve: Serve) -> Web:
-    return Web(serve)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import stat
 import tarfile
 import threading
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,19 +27,8 @@ from image_search.services.collecting.sets import PUBLIC_SETS, Archive, PublicSe
 from image_search.services.collecting.unpacking import Member, pictures_in, text_in
 from image_search.services.progress import Progress
 from image_search.urls import Target
-from tests.url_servers import Peer, Serve, answer, servers
+from tests.url_servers import Peer, answer
 from tests.web_of_pictures import Web, collecting, failures, files, picture_of
-
-
-@pytest.fixture
-def serve() -> Iterator[Serve]:
-    with servers() as start:
-        yield start
-
-
-@pytest.fixture
-def web(serve: Serve) -> Web:
-    return Web(serve)
 
 
 @pytest.fixture

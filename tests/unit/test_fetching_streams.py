@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
 from image_search.errors import ConfigError, FetchError, ImageTooLarge
 from image_search.fetching import NOT_FETCHED, UrlFetcher, UrlPolicy
-from tests.url_servers import HURRIED, PATIENT, Peer, Serve, allowing, always, answer, local, redirect, servers
+from tests.url_servers import HURRIED, PATIENT, Peer, Serve, allowing, always, answer, local, redirect
 
 WHOLE = bytes(range(256)) * 40
-
-
-@pytest.fixture
-def serve() -> Iterator[Serve]:
-    with servers() as start:
-        yield start
 
 
 def part(start: int, *headers: str, total: str = str(len(WHOLE))) -> bytes:
