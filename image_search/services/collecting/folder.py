@@ -218,14 +218,15 @@ class CollectedFolder:
             self._known[entry["url"]] = Missed(str(entry["failed"]), bool(entry.get("retryable")), self._lines)
             return
         file, size, sha256 = str(entry["file"]), int(entry["bytes"]), str(entry["sha256"])
-        words, reduced = digest_of(_words_in(entry)), bool(entry.get("reduced"))
+        words, reduced = entry.get("digest", 0), bool(entry.get("reduced"))
         self._known[entry["url"]] = Kept(file, sha256, size, words, reduced, self._lines)
         self._files[sha256] = file, size
 
     def _note_kept(self, url: str, there: tuple[str, int], sha256: str, words: Words, *, reduced: bool) -> None:
         file, size = there
-        entry = {"url": url, "file": file, "sha256": sha256, "bytes": size, "reduced": reduced, **_told(words)}
-        self._known[url] = Kept(file, sha256, size, digest_of(words), reduced, self._append(entry))
+        digest = digest_of(words)
+        entry = {"url": url, "file": file, "sha256": sha256, "bytes": size, "reduced": reduced, "digest": digest}
+        self._known[url] = Kept(file, sha256, size, digest, reduced, self._append({**entry, **_told(words)}))
 
     def _append(self, entry: dict[str, Any]) -> int:
         """Write a line; returns its number."""
