@@ -20,6 +20,7 @@ from image_search.names import check_collection_name, parse_projection
 from image_search.settings import (
     SECTIONS,
     EmbeddingSettings,
+    FetchSettings,
     HttpServerSettings,
     ImagingSettings,
     IngestSettings,
@@ -48,6 +49,7 @@ class Settings:
     http_server: HttpServerSettings = field(default_factory=HttpServerSettings)
     security: SecuritySettings = field(default_factory=SecuritySettings)
     url_fetch: UrlFetchSettings = field(default_factory=UrlFetchSettings)
+    fetch: FetchSettings = field(default_factory=FetchSettings)
     origins: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -114,3 +114,20 @@ class EmbedderError(BackendError):
 
 class FetchError(BackendError):
     """Something that should have been fetched from the network was not."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retryable: bool = False,
+        reason: str = "",
+        status: int | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message, retryable=retryable)
+        self.reason = reason or message
+        """What exactly happened: for the log and for whoever runs a command here, never for an answer over HTTP."""
+        self.status = status
+        """Of the answer; None = there was none."""
+        self.retry_after_s = retry_after_s
+        """How long the server asks to be left alone, in seconds."""

@@ -1,7 +1,7 @@
 """A picture by its URL, safe by default: the one place that opens a connection to an address a user gave.
 
     text -> Target (one parser, for the check and for the connection) -> every address of the name, all checked
-         -> a socket to a checked address -> TLS for the name -> GET -> bytes within the limits, or from the start
+         -> a socket to a checked address -> TLS for the name -> GET -> bytes within the limits
 
 http.client does the HTTP: over a socket that is made here it follows no redirect, reads no proxy variable, keeps no
 cookie and decodes no body, which an HTTP client (urllib3, httpx2) would have to be told one by one; and every read goes
@@ -20,12 +20,20 @@ import ssl
 import threading
 import time
 import urllib.parse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal, cast
 
-from image_search.errors import BackendError, FetchError, ImageTooLarge, InvalidParameter, UnsupportedFormat
+from image_search.errors import (
+    BackendError,
+    ConfigError,
+    FetchError,
+    ImageTooLarge,
+    InvalidParameter,
+    UnsupportedFormat,
+)
+from image_search.http_headers import content_range, retry_after_s, validator
 from image_search.urls import FIELD, Allowed, IPAddress, Target, check_characters, is_lan, is_public
 
 Resolver = Callable[[str, int], list[str]]
@@ -39,11 +47,10 @@ _TEMPORARY = (408, 425, 429, 500, 502, 503, 504)
 _WEB_PAGES = ("text/html", "application/xhtml+xml")
 _MAX_ADDRESSES_TRIED = 4
 _LOOKUPS_AT_ONCE = 16
-_CHUNK_BYTES = 1 << 16
+_CHUNK_BYTES = 1 << 14
 _HEADERS = {
     "Accept": "image/*,*/*;q=0.5",
     "Accept-Encoding": "identity",
-    "User-Agent": "image-search",
     "Connection": "close",
 }
 
@@ -68,18 +75,41 @@ class UrlPolicy:
     max_redirects: int = 3
     at_once: int = 4
     """Fetches at one time; a further one is refused: to wait would hold one more of the server's threads."""
+    user_agent: str = "image-search"
+    """What servers are told of us."""
+
+
+@dataclass(frozen=True, slots=True)
+class UrlAnswer:
+    """What came back from an address; its body is read while the connection is open, and once."""
+
+    url: str
+    """Where it came from, or, of a redirect that was not followed, where it leads: judged by its form only."""
+    chunks: Iterator[bytes]
+    """The body as it comes; raises as `UrlFetcher.fetch` does. Empty for a redirect."""
+    moved: bool = False
+    """It is a redirect that was not followed."""
+    start: int = 0
+    """Position of the body's first byte in the whole: not 0 only where the server goes on from where it was asked."""
+    total_bytes: int | None = None
+    """Size of the whole; None = not told."""
+    validator: str = ""
+    """Stands for this content, so that a later request can go on with it; "" = it cannot."""
 
 
 class UrlFetcher:
     """Fetches pictures by their URL within a policy; safe to call from several threads.
 
     `resolve` stands in for the system's look-up, `tls` for the certificates that the system trusts.
-    Raises ConfigError for an entry of `allow` that is no host, address or network.
+    Raises ConfigError for an entry of `allow` that is no host, address or network, and for a user agent that is no
+    header.
     """
 
     def __init__(
         self, policy: UrlPolicy, *, resolve: Resolver | None = None, tls: ssl.SSLContext | None = None
     ) -> None:
+        if not policy.user_agent.isascii() or not policy.user_agent.isprintable():
+            raise ConfigError(f"user agent {policy.user_agent!r}: must be one line of ASCII")
         self._policy = policy
         self._allow = [Allowed.parse(text) for text in policy.allow]
         self._resolve = resolve or _system_resolve
@@ -98,19 +128,54 @@ class UrlFetcher:
         UnsupportedFormat (a web page), BackendError (too many fetches are under way), FetchError (everything else,
         with one text; the cause is for the log).
         """
+        with self.open(url, within_s=within_s) as answer:
+            return b"".join(answer.chunks)
+
+    @contextlib.contextmanager
+    def open(
+        self, url: str, *, start: int = 0, same_as: str = "", follow: bool = True, within_s: float | None = None
+    ) -> Iterator[UrlAnswer]:
+        """The answer of `url`, whose body is read inside the `with`.
+
+        With `start` the server is asked to go on at that byte, and with `same_as` (an earlier answer's validator) only
+        if its content is still that one; it may begin at 0 all the same. Without `follow` a redirect is handed back.
+
+        Raises what `fetch` does.
+        """
         if self._policy.mode == "off":
             raise InvalidParameter(FIELD, "fetching pictures by their address is switched off; send the picture itself")
         target = self._accept(url)
         total_s = self._policy.total_s
         deadline = _Deadline(total_s if within_s is None else min(total_s, within_s))
-        with self._place(), _translate_errors():
-            for _ in range(self._policy.max_redirects + 1):
-                with self._get(target, deadline) as response:
-                    if response.status not in _REDIRECTS:
-                        return self._body(response)
-                    location = response.getheader("Location")
-                target = self._redirected(target, location)
-            raise _Refused(f"more than {self._policy.max_redirects} redirects")
+        headers = {"Range": f"bytes={start}-"} if start else {}
+        if start and same_as:
+            headers["If-Range"] = same_as
+        with contextlib.ExitStack() as opened:
+            opened.enter_context(self._place())
+            with _translate_errors():
+                answer = self._answer(target, deadline, headers, follow, opened)
+            yield answer
+
+    def _answer(
+        self,
+        target: Target,
+        deadline: _Deadline,
+        headers: Mapping[str, str],
+        follow: bool,
+        opened: contextlib.ExitStack,
+    ) -> UrlAnswer:
+        for _ in range(self._policy.max_redirects + 1):
+            with contextlib.ExitStack() as hop:
+                response = hop.enter_context(self._get(target, deadline, headers))
+                if response.status not in _REDIRECTS:
+                    answer = self._checked(response, target, headers)
+                    opened.push(hop.pop_all())
+                    return answer
+                location = response.getheader("Location")
+            target = self._redirected(target, location)
+            if not follow:
+                return UrlAnswer(target.url, iter(()), moved=True)
+        raise _Refused(f"more than {self._policy.max_redirects} redirects")
 
     @contextlib.contextmanager
     def _place(self) -> Iterator[None]:
@@ -181,7 +246,9 @@ class UrlFetcher:
         raise failure or OSError("no address")
 
     @contextlib.contextmanager
-    def _get(self, target: Target, deadline: _Deadline) -> Iterator[http.client.HTTPResponse]:
+    def _get(
+        self, target: Target, deadline: _Deadline, headers: Mapping[str, str]
+    ) -> Iterator[http.client.HTTPResponse]:
         """The answer to a GET, its headers read; connection and answer are closed on the way out."""
         with contextlib.ExitStack() as opened:
             sock = opened.enter_context(self._connect(target, deadline))
@@ -193,15 +260,21 @@ class UrlFetcher:
             connection.auto_open = 0
             connection.sock = cast(socket.socket, timed)
             connection.putrequest("GET", target.path, skip_host=True, skip_accept_encoding=True)
-            for name, value in {"Host": target.authority, **_HEADERS}.items():
+            agent = {"User-Agent": self._policy.user_agent}
+            for name, value in {"Host": target.authority, **_HEADERS, **agent, **headers}.items():
                 connection.putheader(name, value)
             connection.endheaders()
             yield opened.enter_context(connection.getresponse())
 
-    def _body(self, response: http.client.HTTPResponse) -> bytes:
-        """All of the body. Raises _Refused, ImageTooLarge, UnsupportedFormat."""
-        if response.status != 200:
-            raise _Refused(f"status {response.status}", retryable=response.status in _TEMPORARY)
+    def _checked(self, response: http.client.HTTPResponse, target: Target, asked: Mapping[str, str]) -> UrlAnswer:
+        """The answer, its body still to come. Raises _Refused, ImageTooLarge, UnsupportedFormat."""
+        if response.status != 200 and not (response.status == 206 and asked):
+            raise _Refused(
+                f"status {response.status}",
+                retryable=response.status in _TEMPORARY,
+                status=response.status,
+                retry_after_s=retry_after_s(response.getheader("Retry-After")),
+            )
         if response.getheader("Content-Encoding", "").strip().lower() not in ("", "identity"):
             raise _Refused("a compressed body, which was not asked for")
         if response.getheader("Transfer-Encoding") and not response.chunked:
@@ -211,22 +284,43 @@ class UrlFetcher:
             raise _Refused("a Content-Length that is no number")
         if response.getheader("Content-Type", "").partition(";")[0].strip().lower() in _WEB_PAGES:
             raise UnsupportedFormat(f"{FIELD}: the address gives a web page, not a picture")
-        limit = self._policy.max_bytes
-        if response.length is not None and response.length > limit:
-            raise _too_large(limit)
-        chunks, size = [], 0
-        while chunk := response.read(_CHUNK_BYTES):
-            chunks.append(chunk)
+        start, total = 0, response.length
+        if response.status == 206:
+            part = content_range(response.getheader("Content-Range", ""))
+            if part is None or asked["Range"] != f"bytes={part[0]}-":
+                raise _Refused("a part that was not asked for")
+            start, total = part
+        if response.length is not None and start + response.length > self._policy.max_bytes:
+            raise _too_large(self._policy.max_bytes)
+        return UrlAnswer(
+            target.url,
+            self._chunks(response, self._policy.max_bytes - start),
+            start=start,
+            total_bytes=total,
+            validator=validator(response.getheader("ETag", ""), response.getheader("Last-Modified", "")),
+        )
+
+    def _chunks(self, response: http.client.HTTPResponse, max_bytes: int) -> Iterator[bytes]:
+        size = 0
+        # Around the reading only: what the one who reads them raises is not the network's fault.
+        while chunk := _read_chunk(response):
             size += len(chunk)
-            if size > limit:
-                raise _too_large(limit)
-        if response.length:
-            raise http.client.IncompleteRead(b"", response.length)
-        return b"".join(chunks)
+            if size > max_bytes:
+                raise _too_large(self._policy.max_bytes)
+            yield chunk
 
     @functools.cached_property
     def _tls(self) -> ssl.SSLContext:
         return self._given_tls or ssl.create_default_context()
+
+
+def _read_chunk(response: http.client.HTTPResponse) -> bytes:
+    """The next bytes of the body, b"" at its end."""
+    with _translate_errors():
+        chunk = response.read(_CHUNK_BYTES)
+        if not chunk and response.length:
+            raise http.client.IncompleteRead(b"", response.length)
+        return chunk
 
 
 def _system_resolve(name: str, port: int) -> list[str]:
@@ -289,9 +383,16 @@ class _Reader(io.RawIOBase):
 class _Refused(Exception):
     """Why a fetch was given up, for the log."""
 
-    def __init__(self, reason: str, *, retryable: bool = False) -> None:
+    def __init__(
+        self,
+        reason: str,
+        *,
+        retryable: bool = False,
+        status: int | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
         super().__init__(reason)
-        self.retryable = retryable
+        self.retryable, self.status, self.retry_after_s = retryable, status, retry_after_s
 
 
 @contextlib.contextmanager
@@ -299,7 +400,25 @@ def _translate_errors() -> Iterator[None]:
     try:
         yield
     except (_Refused, OSError, http.client.HTTPException, ValueError) as error:
-        raise FetchError(NOT_FETCHED, retryable=_may_pass(error)) from error
+        raise FetchError(
+            NOT_FETCHED,
+            retryable=_may_pass(error),
+            reason=_told(error),
+            status=error.status if isinstance(error, _Refused) else None,
+            retry_after_s=error.retry_after_s if isinstance(error, _Refused) else None,
+        ) from error
+
+
+def _told(error: Exception) -> str:
+    """What happened, in words for the log."""
+    if isinstance(error, http.client.IncompleteRead):
+        return "the answer was cut short"
+    if isinstance(error, http.client.HTTPException):
+        # Its text is the other side's.
+        return "no HTTP answer that can be read"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__
 
 
 def _may_pass(error: Exception) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
@@ -322,6 +323,56 @@ class PictureFetcher(Protocol):
 
         Raises InvalidParameter (not an acceptable address, or fetching is off), ImageTooLarge, UnsupportedFormat,
         BackendError (too many are under way), FetchError with one text for blocked, refused and unreachable.
+        """
+        ...
+
+
+class UrlAnswer(Protocol):
+    """What came back from an address; its body is read while the connection is open, and once."""
+
+    @property
+    def url(self) -> str:
+        """Where it came from; of a redirect, where that leads."""
+        ...
+
+    @property
+    def moved(self) -> bool:
+        """It is a redirect that was not followed, and has no body."""
+        ...
+
+    @property
+    def start(self) -> int:
+        """Position of the body's first byte in the whole."""
+        ...
+
+    @property
+    def total_bytes(self) -> int | None:
+        """Size of the whole; None = not told."""
+        ...
+
+    @property
+    def validator(self) -> str:
+        """Stands for this content, so that a later request can go on with it; "" = it cannot."""
+        ...
+
+    @property
+    def chunks(self) -> Iterator[bytes]:
+        """The body as it comes; raises as `UrlOpener.open` does."""
+        ...
+
+
+class UrlOpener(Protocol):
+    """Whatever lies behind URLs, as a stream. Safe to call from several threads."""
+
+    def open(
+        self, url: str, *, start: int = 0, same_as: str = "", follow: bool = True, within_s: float | None = None
+    ) -> AbstractContextManager[UrlAnswer]:
+        """The answer of `url`, whose body is read inside the `with`.
+
+        With `start` the server is asked to go on at that byte, and with `same_as` (an earlier answer's validator) only
+        if its content is still that one; it may begin at 0 all the same. Without `follow` a redirect is handed back.
+
+        Raises what `PictureFetcher.fetch` does; a FetchError carries reason, status and retry_after_s.
         """
         ...
 

@@ -179,6 +179,24 @@ class UrlFetchSettings:
     )
 
 
+@dataclass(frozen=True)
+class FetchSettings:
+    """`image-search fetch`: pictures of the web into a folder. Which addresses may be asked, `url_fetch` says."""
+
+    jobs: int = _setting(16, "Pictures fetched at once.")
+    per_host: int = _setting(4, "Pictures fetched at once from one host.")
+    attempts: int = _setting(4, "Tries for one picture whose server does not answer as it should.")
+    backoff_s: float = _setting(1.0, "Seconds before the second try; twice as long before each further one.")
+    longest_wait_s: float = _setting(
+        120.0, "A host that asks to be left alone for longer (Retry-After) is left to a later run, in seconds."
+    )
+    read_s: float = _setting(10.0, "Longest wait for the next bytes, in seconds.")
+    total_s: float = _setting(60.0, "Longest time for one picture, in seconds.")
+    user_agent: str = _setting(
+        "", "What servers are told of us; some want an address to complain to. Empty: image-search and its version."
+    )
+
+
 SECTIONS: Mapping[str, type[Any]] = {
     "library": LibrarySettings,
     "embedding": EmbeddingSettings,
@@ -189,4 +207,5 @@ SECTIONS: Mapping[str, type[Any]] = {
     "http_server": HttpServerSettings,
     "security": SecuritySettings,
     "url_fetch": UrlFetchSettings,
+    "fetch": FetchSettings,
 }

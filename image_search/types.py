@@ -137,6 +137,30 @@ class IngestReport:
     """The first of those."""
 
 
+@dataclass(frozen=True, slots=True)
+class FetchReport:
+    """What a fetch from the web did. Every picture of the list is in exactly one of the first six numbers."""
+
+    fetched: int
+    """New files."""
+    unchanged: int
+    """There before this run."""
+    duplicates: int
+    """Fetched, and the same bytes as another one: one file stands for both."""
+    failed: tuple[Failure, ...]
+    skipped: int
+    """Failed for good in an earlier run, and not tried again."""
+    repeated: int
+    """Addresses that the list has already."""
+    bytes_fetched: int
+    elapsed_s: float
+    folder: str
+    reworded: int = 0
+    """Of the unchanged: whose words in the list are others now."""
+    interrupted: bool = False
+    """Stopped before the end by a signal; what is counted is stored."""
+
+
 JobState: TypeAlias = Literal["queued", "running", "done", "failed", "cancelled"]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -17,6 +17,9 @@ from image_search.config import Settings, parse_index_params
 from image_search.errors import ImageStoreError
 from image_search.interfaces import EmbedderProvider, ImageStore, PictureFetcher, ShardFiles, VectorArchive, VectorStore
 from image_search.machine import available_cores
+from image_search.services.collecting.listed_run import CollectTuning
+from image_search.services.collecting.service import CollectingService
+from image_search.services.collecting.waiting import Patience
 from image_search.services.collections import Collections
 from image_search.services.evaluate import EvaluationService
 from image_search.services.exchange import IMPORT, ExchangeService
@@ -303,6 +306,37 @@ def build_services(settings: Settings, *, max_pixels: int | None = None, bulk: b
         max_pixels=max_pixels or settings.imaging.max_local_pixels,
         network_threads=network_threads,
     )
+
+
+_ARCHIVE_S = 24 * 3600.0
+"""Longest time for one try at an archive: a day; it goes on where it was."""
+_ARCHIVE_BYTES = 10**12
+
+
+def build_collecting(settings: Settings, *, jobs: int | None, per_host: int | None) -> CollectingService:
+    """What fetches pictures of the web into folders; needs no library. None = as configured."""
+    from image_search import __version__
+    from image_search.fetching import UrlFetcher, UrlPolicy
+
+    fetch, allowed = settings.fetch, settings.url_fetch
+    jobs = jobs or max(1, fetch.jobs)
+    policy = UrlPolicy(
+        mode=allowed.mode,
+        allow=allowed.allow,
+        ports=allowed.ports,
+        connect_s=allowed.connect_s,
+        read_s=fetch.read_s,
+        total_s=fetch.total_s,
+        max_bytes=settings.http_server.max_image_bytes,
+        at_once=jobs,
+        user_agent=fetch.user_agent or f"image-search/{__version__}",
+    )
+    patience = Patience(
+        attempts=max(1, fetch.attempts), backoff_s=max(0.0, fetch.backoff_s), longest_s=max(0.0, fetch.longest_wait_s)
+    )
+    tuning = CollectTuning(jobs, per_host or max(1, fetch.per_host), settings.imaging.max_pixels, patience)
+    archives = replace(policy, total_s=_ARCHIVE_S, max_bytes=_ARCHIVE_BYTES)
+    return CollectingService(UrlFetcher(policy), UrlFetcher(archives), tuning, available_cores())
 
 
 def served_at(settings: Settings) -> str | None:

@@ -13,6 +13,8 @@ from image_search.storage.local_store import LocalImageStore
 from image_search.vectors.memory_store import MemoryVectorStore
 from image_search.wiring import Services
 from tests.support import MeanColourProvider, write_gallery
+from tests.url_servers import Serve, servers
+from tests.web_of_pictures import Web
 
 SHARED = Path(__file__).parents[2] / "shared"
 
@@ -66,3 +68,16 @@ def mobilenet() -> Path:
     if not path.is_file():
         pytest.skip("needs ../shared/models/mobilenet_v2_imagenet.onnx")
     return path
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """What starts servers that answer by a script."""
+    with servers() as start:
+        yield start
+
+
+@pytest.fixture
+def web(serve: Serve) -> Web:
+    """A server of pictures, empty."""
+    return Web(serve)

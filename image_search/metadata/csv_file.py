@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import chain
 from pathlib import Path
 
@@ -12,7 +12,6 @@ from image_search.errors import InvalidInput
 from image_search.metadata.entry import KNOWN_KEYS, NAME_KEYS, key_of, named_words
 from image_search.metadata.lines import utf8_lines
 from image_search.metadata.table import MetadataTable
-from image_search.metadata.words import Words
 from image_search.types import JsonScalar
 
 _DELIMITERS = (",", ";", "\t")
@@ -24,28 +23,29 @@ _FRACTION = re.compile(r"-?\d{1,15}\.\d{1,15}")
 
 def read_csv(path: Path) -> MetadataTable:
     """The table of a CSV or TSV file. Raises InvalidInput that names the line."""
-    return MetadataTable.of(_entries(path))
+    return MetadataTable.of(named_words(row, where, split=True) for row, where in csv_rows(path))
 
 
-def delimiter_of(header: str) -> str | None:
-    """The delimiter with which the header line has a column of file names; None where none does."""
+def delimiter_of(header: str, columns: Collection[str] = NAME_KEYS) -> str | None:
+    """The delimiter with which the header line has one of these columns; None where none does."""
     found: dict[str, int] = {}
     for delimiter in _DELIMITERS:
         try:
             names = [key_of(name) for name in next(csv.reader([header], delimiter=delimiter))]
         except (csv.Error, StopIteration):
             continue
-        if any(name in NAME_KEYS for name in names):
+        if any(name in columns for name in names):
             found[delimiter] = len(names)
     return max(found, key=lambda delimiter: found[delimiter]) if found else None
 
 
-def _entries(path: Path) -> Iterator[tuple[str, Words]]:
+def csv_rows(path: Path, columns: Collection[str] = NAME_KEYS) -> Iterator[tuple[dict[str, JsonScalar], str]]:
+    """(cells by column, where) of each line that has any; one of `columns` must be there. Raises InvalidInput."""
     lines = utf8_lines(path)
     first = next((line for line in lines if line.strip()), "")
-    if (delimiter := delimiter_of(first)) is None:
+    if (delimiter := delimiter_of(first, columns)) is None:
         raise InvalidInput(
-            f"metadata file {path.name!r}: its first line must name the columns, one of them {', '.join(NAME_KEYS)}"
+            f"metadata file {path.name!r}: its first line must name the columns, one of them {', '.join(columns)}"
         )
     csv.field_size_limit(max(csv.field_size_limit(), _MAX_CELL_CHARACTERS))
     rows = csv.reader(chain([first], lines), delimiter=delimiter, strict=True)
@@ -61,7 +61,7 @@ def _entries(path: Path) -> Iterator[tuple[str, Words]]:
                 raise InvalidInput(f"{where}: has {len(row)} cells under {len(header)} columns")
             cells = {name: cell for name, cell in zip(header, row, strict=False) if name and cell}
             if cells:
-                yield named_words(_typed(cells), where, split=True)
+                yield _typed(cells), where
             begins = rows.line_num + 1
     except csv.Error as error:
         raise InvalidInput(f"{path.name}, line {begins}: not valid CSV ({error})") from error

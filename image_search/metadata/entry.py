@@ -23,7 +23,8 @@ _TITLE_KEYS = ("title",)
 _TEXT_KEYS = ("text", "description", "caption")
 _TAG_KEYS = ("tags", "keywords")
 # The page before the picture; flickr_url is what an older engine calls it.
-_URL_KEYS = ("source_url", "page_url", "flickr_url", "image_url")
+PAGE_KEYS = ("source_url", "page_url", "flickr_url")
+_URL_KEYS = (*PAGE_KEYS, "image_url")
 _OTHERS = ("created_at", "fields")
 KNOWN_KEYS = frozenset((*NAME_KEYS, *_TITLE_KEYS, *_TEXT_KEYS, *_TAG_KEYS, *_URL_KEYS, *_OTHERS))
 _SEPARATORS = (";", "|", ",")
@@ -52,10 +53,10 @@ def named_words(data: object, where: str, *, split: bool = False) -> tuple[str, 
     return name, _words(known, others, where, split)
 
 
-def words_of(data: object, where: str) -> Words:
+def words_of(data: object, where: str, *, split: bool = False) -> Words:
     """Words of an entry that needs no name: the sidecar of a picture."""
     known, others = _sorted_out(data, where)
-    return _words(known, others, where, split=False)
+    return _words(known, others, where, split)
 
 
 def _sorted_out(data: object, where: str) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -10,19 +10,18 @@ from image_search.errors import InvalidInput
 from image_search.metadata.entry import named_words, no_number
 from image_search.metadata.lines import utf8_lines
 from image_search.metadata.table import MetadataTable
-from image_search.metadata.words import Words
 
 
 def read_jsonl(path: Path) -> MetadataTable:
     """The table of a JSONL file. Raises InvalidInput that names the line."""
-    return MetadataTable.of(_entries(path))
+    return MetadataTable.of(named_words(parse_json(line, where), where) for line, where in jsonl_lines(path))
 
 
-def _entries(path: Path) -> Iterator[tuple[str, Words]]:
+def jsonl_lines(path: Path) -> Iterator[tuple[str, str]]:
+    """(text, where) of each line that is not empty. Raises InvalidInput."""
     for number, line in enumerate(utf8_lines(path), 1):
         if line.strip():
-            where = f"{path.name}, line {number}"
-            yield named_words(parse_json(line, where), where)
+            yield line, f"{path.name}, line {number}"
 
 
 def parse_json(text: str, where: str) -> object:

@@ -9,7 +9,6 @@ from typing import Any
 from image_search.errors import InvalidInput
 from image_search.metadata.entry import named_words
 from image_search.metadata.table import MetadataTable
-from image_search.metadata.words import Words
 
 _BATCH_ROWS = 2048
 _MISSING = (
@@ -20,10 +19,11 @@ _MISSING = (
 
 def read_parquet(path: Path) -> MetadataTable:
     """The table of a Parquet file. Raises InvalidInput that names the row, counted from 1."""
-    return MetadataTable.of(_entries(path))
+    return MetadataTable.of(named_words(row, where, split=True) for row, where in parquet_rows(path))
 
 
-def _entries(path: Path) -> Iterator[tuple[str, Words]]:
+def parquet_rows(path: Path) -> Iterator[tuple[dict[str, Any], str]]:
+    """(values by column, where) of each row. Raises InvalidInput."""
     try:
         import pyarrow as pa
         from pyarrow.parquet import ParquetFile
@@ -35,7 +35,7 @@ def _entries(path: Path) -> Iterator[tuple[str, Words]]:
             for batch in file.iter_batches(_BATCH_ROWS, columns=_columns(file.schema_arrow, pa.types)):
                 for row in batch.to_pylist():
                     number += 1
-                    yield named_words(row, f"{path.name}, row {number}", split=True)
+                    yield row, f"{path.name}, row {number}"
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         raise InvalidInput(f"metadata file {path.name!r} cannot be read as Parquet after row {number}") from error
 

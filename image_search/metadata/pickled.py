@@ -24,7 +24,6 @@ from typing import Any
 from image_search.errors import InvalidInput
 from image_search.metadata.entry import KNOWN_KEYS, key_of, named_words
 from image_search.metadata.table import MetadataTable
-from image_search.metadata.words import Words
 
 _MARK = object()
 _CALLS = ("REDUCE", "NEWOBJ", "NEWOBJ_EX", "INST", "OBJ", "BUILD")
@@ -52,6 +51,11 @@ class _Dtype:
 
 def read_pickle(path: Path) -> MetadataTable:
     """The table of a pickled dictionary. Raises InvalidInput that names the file, and what it wanted to call."""
+    return MetadataTable.of(named_words(row, where) for row, where in pickled_rows(path))
+
+
+def pickled_rows(path: Path) -> Iterator[tuple[object, str]]:
+    """(entry, where) of each entry of a pickled dictionary or list. Raises InvalidInput."""
     try:
         value = _plain_value(path)
     except _Refused as error:
@@ -61,10 +65,10 @@ def read_pickle(path: Path) -> MetadataTable:
     except Exception as error:
         # pickletools and the steps below meet damage with nearly every built-in exception.
         raise InvalidInput(f"metadata file {path.name!r} is no pickle, or a damaged one") from error
-    return MetadataTable.of(_entries(value, path.name))
+    yield from _rows(value, path.name)
 
 
-def _entries(value: object, name: str) -> Iterator[tuple[str, Words]]:
+def _rows(value: object, name: str) -> Iterator[tuple[object, str]]:
     if isinstance(value, dict) and {key_of(_text(key)) for key in list(value)[:100]} & KNOWN_KEYS:
         value = [value]
     if isinstance(value, list):
@@ -79,7 +83,7 @@ def _entries(value: object, name: str) -> Iterator[tuple[str, Words]]:
             # {file name: entry}, where the entry has no name of its own.
             if isinstance(key, str | bytes) and not any(key_of(k) == "filename" for k in entry):
                 entry["filename"] = _text(key)
-        yield named_words(entry, where)
+        yield entry, where
 
 
 def _text(value: object) -> str:

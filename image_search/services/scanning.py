@@ -12,6 +12,8 @@ from image_search.metadata.sidecar import SUFFIXES as SIDECAR_SUFFIXES
 
 METADATA_NAMES = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
 """Files at the top of a folder that describe its pictures; the first that is there is taken."""
+_NO_PICTURES = (*METADATA_NAMES, "failures.jsonl")
+"""Those, and what `fetch` could not get: at the top of a folder they are nobody's picture."""
 PICTURE_SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
 )
@@ -98,7 +100,7 @@ def _walk(folder: Path) -> Iterator[tuple[Path, str, tuple[Path, ...]]]:
         describing = {name for names in sidecars.values() for name in names}
         for name in sorted(files):
             path = Path(here) / name
-            hidden = name.startswith(".") or name in describing or (name in METADATA_NAMES and Path(here) == folder)
+            hidden = name.startswith(".") or name in describing or (name in _NO_PICTURES and Path(here) == folder)
             if not hidden:
                 beside = tuple(path.with_name(sidecar) for sidecar in sidecars.get(name, ()))
                 yield path, _readable(path.relative_to(folder).as_posix()), beside

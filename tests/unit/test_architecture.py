@@ -30,13 +30,14 @@ PURE = (
     "evaluation",
     "records",
     "urls",
+    "http_headers",
     "settings",
     "config",
 )
 ADAPTERS = ("embedding", "vectors", "storage", "datasets", "metadata", "fetching")
 WORDS = tuple(
     f"metadata.{name}"
-    for name in "words entry table markup lines jsonl csv_file pickled sidecar xmp embedded".split()  # noqa: SIM905
+    for name in "words entry table markup lines jsonl csv_file pickled sidecar xmp embedded listed mvso".split()  # noqa: SIM905
 )
 FREE_OF_ADAPTERS = ("storage.keys", *WORDS)
 """Pure modules that live beside adapters: keys of objects, words for pictures."""
@@ -184,7 +185,7 @@ def test_adapters_never_import_each_other(module: str) -> None:
 
 
 def test_fetching_stands_on_the_standard_library() -> None:
-    assert _own("fetching") == {"errors", "urls"}
+    assert _own("fetching") == {"errors", "http_headers", "urls"}
     assert _own("urls") == {"errors"}
     assert not _foreign("fetching")
 

@@ -6,7 +6,6 @@ import gzip
 import itertools
 import socket
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -30,14 +29,7 @@ from tests.url_servers import (
     local,
     redirect,
     refusal,
-    servers,
 )
-
-
-@pytest.fixture
-def serve() -> Iterator[Serve]:
-    with servers() as start:
-        yield start
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import socket
 import ssl
 import struct
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -29,16 +28,9 @@ from tests.url_servers import (
     redirect,
     refusal,
     server_certificate,
-    servers,
 )
 
 NAME = "pictures.example"
-
-
-@pytest.fixture
-def serve() -> Iterator[Serve]:
-    with servers() as start:
-        yield start
 
 
 @pytest.mark.parametrize(
