@@ -19,6 +19,7 @@ from image_search.interfaces import EmbedderProvider, ImageStore, PictureFetcher
 from image_search.machine import available_cores
 from image_search.services.collections import Collections
 from image_search.services.evaluate import EvaluationService
+from image_search.services.features import Features
 from image_search.services.gate import PictureLocks, SwitchGate
 from image_search.services.indexing import IndexingService
 from image_search.services.ingest import IngestService
@@ -126,12 +127,11 @@ class Services:
     @cached_property
     def library(self) -> LibraryService:
         """Single pictures and the status."""
-        raw = RawVectors(self.store, self.images, self.archive_for, self.preparer)
         return LibraryService(
             self.collections,
             self.images,
             self.preparer,
-            Trash(self.collections, self.images, raw),
+            Trash(self.collections, self.images, self._raw_vectors),
             self.locks,
             keeps_deleted=self.settings.library.trash_days > 0,
         )
@@ -163,7 +163,9 @@ class Services:
             self.archive_for,
             self.preparer,
             self.locks,
+            Features(self.collections, self.shards, self._raw_vectors, self.staged_vectors),
             originals=self.settings.ingest.originals,
+            threads=self._threads,
         )
 
     @cached_property
@@ -246,6 +248,10 @@ class Services:
     @property
     def _purged(self) -> Path:
         return self.settings.data_dir / "purged"
+
+    @property
+    def _raw_vectors(self) -> RawVectors:
+        return RawVectors(self.store, self.images, self.archive_for, self.preparer)
 
     def _scan_cache(self) -> ScanCache:
         return ScanCache(self.settings.data_dir / "scan.sqlite")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +14,20 @@ import numpy as np
 from image_search.errors import DatasetFormatError, EmbedderError, InvalidInput, ModelMismatch
 from image_search.interfaces import FloatArray, ImageStore, OriginalsMode, ShardFiles, VectorArchive, VectorBatch
 from image_search.services.collections import Collections
+from image_search.services.features import Features
+from image_search.services.finding import PictureFinder
 from image_search.services.gate import PictureLocks
 from image_search.services.objects import store_objects
 from image_search.services.preparing import Preparer
 from image_search.services.progress import Progress, ProgressListener, no_progress
 from image_search.services.scanning import Source
 from image_search.services.stages import shard_files
+from image_search.storage.keys import original_key
 from image_search.types import Failure, ImageRecord, ShardInfo
 
 BATCH = 1024
+PICTURES_AT_ONCE = 32
+"""Pictures of an import that are in memory together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +40,8 @@ class ExportReport:
     projection_id: str
     dim: int
     elapsed_s: float
+    lost: tuple[Failure, ...] = ()
+    """Of an export of features: pictures that no raw vector is kept of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +56,10 @@ class ImportReport:
     """Rows whose picture file is not in the image store: found by searches, shown without a picture."""
     failed: tuple[Failure, ...]
     elapsed_s: float
+    pictures: int = 0
+    """Picture files that were found in the folder that was given, and stored."""
+    not_found: tuple[Failure, ...] = ()
+    """Rows whose picture is not in that folder, and why it was not taken; they are imported all the same."""
 
 
 class TransferService:
@@ -60,19 +73,20 @@ class TransferService:
         archive_for: Callable[[str], VectorArchive],
         preparer: Preparer,
         locks: PictureLocks,
+        features: Features,
         *,
         originals: OriginalsMode,
+        threads: int,
     ) -> None:
-        """`originals`: how whole files enter the image store."""
-        self._mode = originals
+        """`originals`: how whole files enter the image store; `threads`: that look for pictures and decode them."""
+        self._mode, self._threads, self._features = originals, threads, features
         self._collections, self._images, self._shards = collections, images, shards
         self._archive_for, self._preparer, self._locks = archive_for, preparer, locks
 
     def export(self, collection: str, path: Path, *, on_progress: ProgressListener = no_progress) -> ExportReport:
         """Write every record and its embedding into one HDF5 file, with the projection it belongs to."""
         started = time.perf_counter()
-        if path.exists() and not path.is_file():
-            raise InvalidInput(f"{path.name!r} is no regular file and is not replaced")
+        _check_target(path)
         spec = self._collections.spec(collection)
         store = self._collections.store
         physical = store.resolve(collection)
@@ -93,17 +107,58 @@ class TransferService:
         elapsed_s = round(time.perf_counter() - started, 3)
         return ExportReport(collection, count, spec.model_id, spec.projection_id, spec.dim, elapsed_s)
 
-    def import_shards(
+    def export_features(
         self, collection: str, path: Path, *, on_progress: ProgressListener = no_progress
+    ) -> ExportReport:
+        """Write the raw vectors that are there so far, and their records, into one HDF5 file; needs no model.
+
+        A bulk run may go on meanwhile, in this process or another: what it commits later is not in the file. Nothing
+        is written, and a file that is there stays, where there is no vector yet. Raises InvalidInput.
+        """
+        started = time.perf_counter()
+        _check_target(path)
+        model_id = self._features.model_id(collection)
+        total, lost = self._features.count(collection), list[Failure]()
+        found = self._features.batches(
+            collection, lambda r, why: lost.append(Failure(r.source_name or r.image_id, why))
+        )
+        first = next(found, None)
+        if first is None:
+            raise InvalidInput(f"collection {collection!r} has no raw vectors yet; nothing was written")
+        dim, done = int(first[1].shape[1]), 0
+
+        def batches() -> Iterator[VectorBatch]:
+            nonlocal done
+            for records, vectors in chain([first], found):
+                yield records, vectors
+                done += len(records)
+                on_progress(Progress("exporting features", done, max(total, done)))
+
+        count = self._shards.write_vector_shard(path, ShardInfo(model_id, "none", dim, total), batches())
+        elapsed_s = round(time.perf_counter() - started, 3)
+        return ExportReport(collection, count, model_id, "none", dim, elapsed_s, tuple(lost))
+
+    def import_shards(
+        self,
+        collection: str,
+        path: Path,
+        *,
+        pictures: Source | None = None,
+        on_progress: ProgressListener = no_progress,
     ) -> ImportReport:
         """Read an exported file (or a folder of shards) into a collection; makes it as it was where there is none.
 
-        Raises DatasetFormatError, ModelMismatch where vectors of another model or projection would meet.
+        Pictures that are not in the image store are looked for in the folder `pictures`, by the names that the records
+        give them, and stored where the content is that of the record; also for rows that the collection has already.
+
+        Raises InvalidInput (no such folder), DatasetFormatError, ModelMismatch where vectors of another model or
+        projection would meet.
         """
         started = time.perf_counter()
         paths = shard_files(path) if path.is_dir() else [path]
         if not paths:
             raise DatasetFormatError(f"{path.name!r} holds no shards (*.h5)")
+        finder = PictureFinder(pictures, self._preparer) if pictures else None
         infos = [self._shards.describe_vector_shard(p) for p in paths]
         first = infos[0]
         if any((i.model_id, i.projection_id) != (first.model_id, first.projection_id) for i in infos):
@@ -143,6 +198,7 @@ class TransferService:
             raw=first.projection_id == "none",
             started=started,
             failed=(),
+            finder=finder,
             on_progress=on_progress,
         )
 
@@ -198,26 +254,53 @@ class TransferService:
         raw: bool,
         started: float,
         failed: list[Failure] | tuple[()],
+        finder: PictureFinder | None = None,
         on_progress: ProgressListener,
     ) -> ImportReport:
         store = self._collections.store
         archive = self._archive_for(self._collections.spec(collection).model_id)
-        added = unchanged = without = 0
-        for records, vectors in batches:
-            ids = [record.image_id for record in records]
-            with self._locks.holding(ids):
-                known = store.get(store.resolve(collection), ids)
-                fresh: dict[str, int] = {r.image_id: row for row, r in enumerate(records) if r.image_id not in known}
-                if fresh:
-                    rows = list(fresh.values())
-                    self._add(collection, [records[row] for row in rows], vectors[rows], raw, archive)
-            unchanged += len(records) - len(fresh)
-            added += len(fresh)
-            without += sum(not self._images.exists(records[row].object_key) for row in fresh.values())
-            on_progress(Progress("importing", added + unchanged + len(failed), total, len(failed)))
+        added = unchanged = without = pictures = 0
+        not_found: list[Failure] = []
+        with ThreadPoolExecutor(self._threads, thread_name_prefix="import-pictures") as pool:
+            for records, vectors in batches:
+                if finder is not None:
+                    stored, missed = self._supply(collection, records, finder, pool)
+                    pictures += stored
+                    not_found += missed
+                ids = [record.image_id for record in records]
+                with self._locks.holding(ids):
+                    known = store.get(store.resolve(collection), ids)
+                    fresh: dict[str, int] = {
+                        r.image_id: row for row, r in enumerate(records) if r.image_id not in known
+                    }
+                    if fresh:
+                        rows = list(fresh.values())
+                        self._add(collection, [records[row] for row in rows], vectors[rows], raw, archive)
+                unchanged += len(records) - len(fresh)
+                added += len(fresh)
+                without += sum(not self._images.exists(records[row].object_key) for row in fresh.values())
+                on_progress(Progress("importing", added + unchanged + len(failed), total, len(failed)))
         store.build_index(store.resolve(collection))
         elapsed_s = round(time.perf_counter() - started, 3)
-        return ImportReport(collection, added, unchanged, without, tuple(failed), elapsed_s)
+        return ImportReport(collection, added, unchanged, without, tuple(failed), elapsed_s, pictures, tuple(not_found))
+
+    def _supply(
+        self, collection: str, records: Sequence[ImageRecord], finder: PictureFinder, pool: ThreadPoolExecutor
+    ) -> tuple[int, list[Failure]]:
+        """Store the pictures that are in the folder and not in the image store; how many, and the others."""
+        stored = 0
+        missed: list[Failure] = []
+        wanted = [r for r in records if not self._images.exists(original_key(r.image_id))]
+        for start in range(0, len(wanted), PICTURES_AT_ONCE):
+            some = wanted[start : start + PICTURES_AT_ONCE]
+            for record, found in zip(some, pool.map(finder.find, some), strict=True):
+                if isinstance(found, str):
+                    missed.append(Failure(record.source_name or record.image_id, found))
+                    continue
+                prepared, data, path = found
+                store_objects(self._images, prepared, data, path, self._mode)
+                stored += 1
+        return stored, missed
 
     def _add(
         self, collection: str, records: list[ImageRecord], vectors: FloatArray, raw: bool, archive: VectorArchive
@@ -230,3 +313,8 @@ class TransferService:
                 now.physical, records, now.embedder.project(vectors) if raw else vectors
             ),
         )
+
+
+def _check_target(path: Path) -> None:
+    if path.exists() and not path.is_file():
+        raise InvalidInput(f"{path.name!r} is no regular file and is not replaced")
