@@ -15,7 +15,15 @@ from typing import Protocol, runtime_checkable
 
 from image_search.config import Settings, parse_index_params
 from image_search.errors import ImageStoreError
-from image_search.interfaces import EmbedderProvider, ImageStore, PictureFetcher, ShardFiles, VectorArchive, VectorStore
+from image_search.interfaces import (
+    EmbedderProvider,
+    ImageStore,
+    PictureFetcher,
+    ShardFiles,
+    TextEncoder,
+    VectorArchive,
+    VectorStore,
+)
 from image_search.machine import available_cores
 from image_search.services.collections import Collections
 from image_search.services.evaluate import EvaluationService
@@ -163,10 +171,15 @@ class Services:
             self.archive_for,
             self.preparer,
             self.locks,
-            Features(self.collections, self.shards, self._raw_vectors, self.staged_vectors),
+            self.features,
             originals=self.settings.ingest.originals,
             threads=self._threads,
         )
+
+    @cached_property
+    def features(self) -> Features:
+        """Raw vectors that are there so far."""
+        return Features(self.collections, self.shards, self._raw_vectors, self.staged_vectors)
 
     @cached_property
     def evaluation(self) -> EvaluationService:
@@ -298,6 +311,13 @@ def build_services(settings: Settings, *, max_pixels: int | None = None, bulk: b
         max_pixels=max_pixels or settings.imaging.max_local_pixels,
         network_threads=network_threads,
     )
+
+
+def text_encoder(network: Path, tokenizer: Path | None = None) -> TextEncoder:
+    """The sentence encoder in an ONNX file and its tokenizer.json (default: beside it). Raises EmbedderError."""
+    from image_search.embedding.sentences import SentenceEncoder
+
+    return SentenceEncoder(network, tokenizer or network.with_name("tokenizer.json"))
 
 
 def served_at(settings: Settings) -> str | None:
