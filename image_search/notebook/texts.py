@@ -15,6 +15,9 @@ from image_search.interfaces import FloatArray, TextEncoder
 
 DIM = 128
 """Numbers of a text's vector: of the 100 to 300 that are usual for latent semantic analysis, those that are fast."""
+TEXTS_PER_NUMBER = 8
+MIN_DIM = 8
+"""Of a smaller collection the words themselves are compared: too few stand together to learn from."""
 MAX_WORDS = 50_000
 MAX_CHARACTERS = 100_000
 """Words, and groups of characters, that are told apart: the most frequent ones."""
@@ -86,9 +89,9 @@ class LatentSemantics:
                 weights = self._tfidf.fit_transform(texts)
             except ValueError as error:
                 raise InvalidParameter("texts", "none of them has a letter or a digit") from error
-        # The SVD is of use, and defined, where there are more texts and words than numbers to keep.
-        dim = min(DIM, min(weights.shape) - 1)
-        self._svd = TruncatedSVD(dim, random_state=2026).fit(weights) if dim >= 2 else None
+        # Numbers that are hardly fewer than the texts bring none of them together.
+        dim = min(DIM, weights.shape[0] // TEXTS_PER_NUMBER, weights.shape[1] - 1)
+        self._svd = TruncatedSVD(dim, random_state=2026).fit(weights) if dim >= MIN_DIM else None
 
     def encode(self, texts: Sequence[str]) -> FloatArray:
         """(n, dim) unit rows; zeros for a text that shares nothing with those it learned from."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
 from collections.abc import Mapping
@@ -15,7 +14,6 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
-from tests.conftest import SHARED
 from tests.live import environment, serving, write_tiny_model
 from tests.notebook.conftest import write_encoder
 from tests.support import draw, jpeg, write_gallery
@@ -127,30 +125,3 @@ def test_what_is_committed_has_no_outputs_and_needs_nothing_from_elsewhere() -> 
     assert set(re.findall(r"https?://[\w.:-]+", text)) <= {"http://127.0.0.1:5000"}
     assert set(notebook.metadata) == {"kernelspec", "language_info"}
     assert notebook.metadata.kernelspec.name == "python3"
-
-
-def test_texts_of_flickr_by_likeness() -> None:
-    import json
-
-    import tarfile
-
-    archive = SHARED / "data" / "flickr.tar"
-    if not archive.is_file():
-        pytest.skip("needs ../shared/data/flickr.tar")
-    with tarfile.open(archive) as tar:
-        member = tar.extractfile("flickr/metadata.jsonl")
-        assert member is not None
-        entries = [json.loads(line) for line in io.TextIOWrapper(member, encoding="utf-8")]
-    from image_search.notebook.texts import TextCollection
-
-    texts = [" ".join([e.get("title") or "", *(e.get("tags") or []), e.get("text") or ""]) for e in entries]
-    collection = TextCollection(texts)
-    assert len(collection) == len(entries) == 1500
-    # Half of a text's words, every second one, find the text itself.
-    asked = [row for row, text in enumerate(texts) if len(text.split()) >= 12][:100]
-    firsts = [collection.search(" ".join(texts[row].split()[::2]), top_k=5) for row in asked]
-    found = sum(
-        any(hit.row == row or hit.text == texts[row] for hit in hits) for row, hits in zip(asked, firsts, strict=True)
-    )
-    assert len(asked) == 100
-    assert found >= 90
