@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from image_search.errors import InvalidParameter
 from image_search.evaluation import exact_neighbours, recall_at_k, retrieval_quality
-from image_search.interfaces import EmbedderProvider, FloatArray
+from image_search.interfaces import Embedder, EmbedderProvider, FloatArray
 from image_search.names import parse_projection
 
 MAX_QUERIES = 1000
@@ -44,18 +44,15 @@ def projections_to_compare(count: int, raw_dim: int) -> list[str]:
     return ["none", *fitted, *(f"random:{dim}" for dim in dims)]
 
 
-def embeddings_of(provider: EmbedderProvider, raw: FloatArray, projection: str) -> FloatArray:
-    """(n, dim) unit rows of (n, raw_dim) raw vectors; a PCA is fitted on these, and saved where `provider` saves.
+def fitted(provider: EmbedderProvider, raw: FloatArray, projection: str) -> Embedder:
+    """The embedder with a projection as it is configured; a PCA is fitted on (n, raw_dim) raw vectors, and saved.
 
     Raises InvalidParameter: no such projection, or too few vectors for it.
     """
     wanted = parse_projection(projection)
-    projection_id = "none"
     if wanted.kind == "pca":
-        projection_id = provider.fit_pca([raw], wanted.dim)
-    elif wanted.kind == "random":
-        projection_id = provider.make_random(wanted.dim)
-    return provider.get(projection_id).project(raw)
+        return provider.get(provider.fit_pca([raw], wanted.dim))
+    return provider.get(provider.make_random(wanted.dim) if wanted.kind == "random" else "none")
 
 
 def compare_projections(
@@ -72,11 +69,11 @@ def compare_projections(
     numbers = np.unique(np.asarray(labels, dtype=object).astype(str), return_inverse=True)[1].astype(np.int64)
     labelled = np.array([bool(label) for label in labels])
     asked = np.arange(0, len(raw), -(-len(raw) // MAX_QUERIES))
-    plain = embeddings_of(provider, raw, "none")
+    plain = provider.get("none").project(raw)
     exact = _others(plain, asked, at_once=256)
     found = []
     for projection in projections:
-        embeddings = embeddings_of(provider, raw, projection)
+        embeddings = fitted(provider, raw, projection).project(raw)
         quality = retrieval_quality(embeddings[labelled], numbers[labelled])
         started = time.perf_counter()
         nearest = _others(embeddings, asked, at_once=1)
