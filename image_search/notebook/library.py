@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -181,7 +182,8 @@ class OwnLibrary:
                 aside.close()
 
     def close(self) -> None:
-        """Release the stores."""
+        """Release the stores; calling it again is fine."""
+        atexit.unregister(self.close)
         self.services.close()
         if self.scratch is not None:
             self.scratch.cleanup()
@@ -217,6 +219,7 @@ class OwnLibrary:
 def open_library(place: str | Path, *, key: str = "", collection: str = "") -> ServedLibrary | OwnLibrary:
     """The library at the address of a service (http:// or https://), else in this data folder.
 
+    What is opened in this process is closed when that ends, so that a notebook's buttons go on working until then.
     Raises CollectionNotFound where that folder holds no library: none is made.
     """
     if str(place).startswith(("http://", "https://")):
@@ -232,11 +235,12 @@ def open_library(place: str | Path, *, key: str = "", collection: str = "") -> S
     except BaseException:
         opened.close()
         raise
+    atexit.register(opened.close)
     return opened
 
 
 def sample_library(count: int = 240) -> OwnLibrary:
-    """A library of drawn sample pictures with titles and tags; it is gone when it is closed."""
+    """A library of drawn sample pictures with titles and tags; gone when it is closed, or when this process ends."""
     from image_search.metadata.reader import read_metadata
     from image_search.samples import draw_samples
 
@@ -250,6 +254,7 @@ def sample_library(count: int = 240) -> OwnLibrary:
     except BaseException:
         library.close()
         raise
+    atexit.register(library.close)
     return library
 
 

@@ -34,7 +34,7 @@ def projection_plot(rows: Sequence[Mapping[str, Any]], indexes: Sequence[Mapping
     `dim`, `query_ms`, `recall_at_10`.
     """
     panels = len(_QUALITY) + bool(indexes)
-    figure = Figure(figsize=(4.6 * panels, 3.8), layout="constrained")
+    figure = Figure(figsize=(4.0 * panels, 3.4), layout="constrained")
     axes = figure.subplots(1, panels, squeeze=False)[0]
     for axis, (name, title) in zip(axes, _QUALITY, strict=False):
         _draw_quality(axis, rows, name, title)
