@@ -92,9 +92,12 @@ class LatentSemantics:
         # Numbers that are hardly fewer than the texts bring none of them together.
         dim = min(DIM, weights.shape[0] // TEXTS_PER_NUMBER, weights.shape[1] - 1)
         self._svd = TruncatedSVD(dim, random_state=2026).fit(weights) if dim >= MIN_DIM else None
+        self._dim = weights.shape[1] if self._svd is None else dim
 
     def encode(self, texts: Sequence[str]) -> FloatArray:
         """(n, dim) unit rows; zeros for a text that shares nothing with those it learned from."""
+        if not texts:
+            return np.zeros((0, self._dim), np.float32)
         weights = self._tfidf.transform(texts)
         vectors = self._svd.transform(weights) if self._svd is not None else weights.toarray()
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)

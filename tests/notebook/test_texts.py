@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from image_search.errors import EmbedderError, InvalidParameter
+from image_search.interfaces import TextEncoder
 from image_search.notebook.texts import LatentSemantics, TextCollection
 from image_search.wiring import text_encoder
 from tests.conftest import SHARED
@@ -118,6 +119,26 @@ def test_texts_of_flickr_by_likeness() -> None:
     )
     assert len(asked) == 100
     assert found >= 90
+
+
+@pytest.mark.parametrize("kind", ["sentences", "few", "many"])
+def test_the_contract_of_text_encoders(encoder_file: Path, kind: str) -> None:
+    texts = ["a cat", "the dog and a boat", "", "ship ship ship", "a cat"]
+    encoder: TextEncoder = {
+        "sentences": lambda: text_encoder(encoder_file),
+        "few": lambda: LatentSemantics(texts),
+        "many": lambda: LatentSemantics([f"{text} {n}" for n in range(30) for text in texts]),
+    }[kind]()
+    together = encoder.encode(texts)
+    assert together.dtype == np.float32
+    assert together == pytest.approx(np.concatenate([encoder.encode([text]) for text in texts]), abs=1e-5)
+    assert together[0] == pytest.approx(together[4], abs=1e-6)
+    assert np.linalg.norm(together[[0, 1, 3]], axis=1) == pytest.approx(np.ones(3), abs=1e-5)
+    assert not together[2].any()
+    assert encoder.encode([]).shape == (0, together.shape[1])
+    with ThreadPoolExecutor(4) as pool:
+        for again in pool.map(encoder.encode, [texts] * 8):
+            assert again == pytest.approx(together, abs=1e-6)
 
 
 def test_an_encoder_finds_by_meaning(encoder_file: Path) -> None:

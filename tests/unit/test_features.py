@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -149,6 +150,19 @@ def test_pictures_are_found_under_a_new_base(projected: Services, taken_away: Pa
     (tmp_path / "new/alone.jpg").write_bytes(jpeg(draw((200, 200, 20), mark=4)))
     report = other.transfer.import_shards("default", taken_away, pictures=base)
     assert (report.added, report.unchanged, report.pictures, report.not_found) == (0, 16, 1, ())
+
+
+def test_two_imports_at_once_bring_each_picture_once(projected: Services, taken_away: Path, tmp_path: Path) -> None:
+    other = elsewhere(projected, tmp_path)
+    other.collections.open_or_create("default")
+    base = Source(tmp_path / "new")
+    with ThreadPoolExecutor(2) as pool:
+        runs = [pool.submit(other.transfer.import_shards, "default", taken_away, pictures=base) for _ in range(2)]
+        reports = [run.result() for run in runs]
+    assert sum(report.added for report in reports) == 16
+    assert {len(report.not_found) for report in reports} == {1}
+    assert ids_of(other) == ids_of(projected)
+    assert sum(other.images.exists(original_key(image_id)) for image_id in ids_of(other)) == 15
 
 
 def test_a_name_alone_is_no_picture(projected: Services, taken_away: Path, tmp_path: Path) -> None:
