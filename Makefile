@@ -17,7 +17,7 @@ $(VENV)/.product: requirements.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.product requirements-dev.txt requirements-quantise.txt requirements-training.txt requirements-parquet.txt
+$(VENV)/.dev: $(VENV)/.product requirements-dev.txt requirements-quantise.txt requirements-training.txt requirements-parquet.txt requirements-notebook.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev$(if $(TRAINING),$(comma)training)]'
 	@touch $@
 

@@ -7,7 +7,18 @@ from importlib import import_module
 
 from benchmarks.report import DATA
 
-NAMES = ("quality", "search", "ingest", "embedding", "compact", "text", "near_duplicates", "live", "tiny")
+NAMES = (
+    "quality",
+    "projection",
+    "search",
+    "ingest",
+    "embedding",
+    "compact",
+    "text",
+    "near_duplicates",
+    "live",
+    "tiny",
+)
 
 
 def main() -> None:

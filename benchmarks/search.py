@@ -43,6 +43,25 @@ def main(arguments: Sequence[str]) -> None:
     publish("search", f"Search, top 10, {DIM} numbers, embedded store: all but decode and embed", rows)
 
 
+def fill(services: Services, name: str, gallery: FloatArray) -> dict[str, int]:
+    """The row of each picture by its id, once all of (n, dim) unit vectors are in the collection and indexed."""
+    ids = [hashlib.sha256(str(i).encode()).hexdigest() for i in range(len(gallery))]
+    for start in range(0, len(gallery), 5000):
+        records = [
+            ImageRecord(i, original_key(i), (400, 300), (f"picture {i[:8]}.jpg",)) for i in ids[start : start + 5000]
+        ]
+        services.store.upsert(name, records, gallery[start : start + 5000])
+    services.store.build_index(name)
+    return {image_id: row for row, image_id in enumerate(ids)}
+
+
+def ask_for_ten(services: Services, name: str, query: FloatArray) -> list[str]:
+    """The ids of ten hits: the way of a query without decode and embed, from its vector to hits with their records."""
+    opened = services.collections.open(name)
+    (hits,) = services.store.search(opened.physical, query[None], SearchParams(top_k=10))
+    return [hit.record.image_id for hit in hits]
+
+
 def _real_vectors(services: Services) -> FloatArray:
     """(n, 256) PCA of MobileNetV2 over the Caltech pictures."""
     services.ingest.run(Source(unpacked("caltech")), "default")
@@ -62,24 +81,14 @@ def _measure(services: Services, real: FloatArray, size: int) -> dict[str, objec
     services.collections.create(
         name, CollectionSpec(opened.spec.model_id, DIM, opened.spec.projection_id, opened.spec.index)
     )
-    ids = [hashlib.sha256(str(i).encode()).hexdigest() for i in range(size)]
     started = time.perf_counter()
-    for start in range(0, size, 5000):
-        records = [
-            ImageRecord(i, original_key(i), (400, 300), (f"picture {i[:8]}.jpg",)) for i in ids[start : start + 5000]
-        ]
-        services.store.upsert(name, records, gallery[start : start + 5000])
-    services.store.build_index(name)
+    row_of = fill(services, name, gallery)
     inserted_s = time.perf_counter() - started
-    row_of = {image_id: row for row, image_id in enumerate(ids)}
     index = faiss.IndexFlatIP(DIM)
     index.add(gallery)
 
-    # The way of a query without decode and embed: from its vector to ranked hits with their records.
     def ask(query: FloatArray) -> list[str]:
-        opened = services.collections.open(name)
-        (hits,) = services.store.search(opened.physical, query[None], SearchParams(top_k=10))
-        return [hit.record.image_id for hit in hits]
+        return ask_for_ten(services, name, query)
 
     for query in queries[:20]:
         ask(query)

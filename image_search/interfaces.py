@@ -419,3 +419,11 @@ class ImageStore(Protocol):
     def ping(self) -> None:
         """Return when the storage can be read and written. Raises ImageStoreError."""
         ...
+
+
+class TextEncoder(Protocol):
+    """Texts in, unit vectors out: near ones mean alike. Safe to call from several threads."""
+
+    def encode(self, texts: Sequence[str]) -> FloatArray:
+        """(n, dim) unit rows, in input order. Raises EmbedderError."""
+        ...

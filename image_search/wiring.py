@@ -15,7 +15,15 @@ from typing import Protocol, runtime_checkable
 
 from image_search.config import Settings, parse_index_params
 from image_search.errors import ImageStoreError
-from image_search.interfaces import EmbedderProvider, ImageStore, PictureFetcher, ShardFiles, VectorArchive, VectorStore
+from image_search.interfaces import (
+    EmbedderProvider,
+    ImageStore,
+    PictureFetcher,
+    ShardFiles,
+    TextEncoder,
+    VectorArchive,
+    VectorStore,
+)
 from image_search.machine import available_cores
 from image_search.services.collecting.listed_run import CollectTuning
 from image_search.services.collecting.service import CollectingService
@@ -23,6 +31,7 @@ from image_search.services.collecting.waiting import Patience
 from image_search.services.collections import Collections
 from image_search.services.evaluate import EvaluationService
 from image_search.services.exchange import IMPORT, ExchangeService
+from image_search.services.features import Features
 from image_search.services.gate import PictureLocks, SwitchGate
 from image_search.services.indexing import IndexingService
 from image_search.services.ingest import IngestService
@@ -130,12 +139,11 @@ class Services:
     @cached_property
     def library(self) -> LibraryService:
         """Single pictures and the status."""
-        raw = RawVectors(self.store, self.images, self.archive_for, self.preparer)
         return LibraryService(
             self.collections,
             self.images,
             self.preparer,
-            Trash(self.collections, self.images, raw),
+            Trash(self.collections, self.images, self._raw_vectors),
             self.locks,
             keeps_deleted=self.settings.library.trash_days > 0,
         )
@@ -167,8 +175,15 @@ class Services:
             self.archive_for,
             self.preparer,
             self.locks,
+            self.features,
             originals=self.settings.ingest.originals,
+            threads=self._threads,
         )
+
+    @cached_property
+    def features(self) -> Features:
+        """Raw vectors that are there so far."""
+        return Features(self.collections, self.shards, self._raw_vectors, self.staged_vectors)
 
     @cached_property
     def exchange(self) -> ExchangeService:
@@ -261,6 +276,10 @@ class Services:
     def _purged(self) -> Path:
         return self.settings.data_dir / "purged"
 
+    @property
+    def _raw_vectors(self) -> RawVectors:
+        return RawVectors(self.store, self.images, self.archive_for, self.preparer)
+
     def _scan_cache(self) -> ScanCache:
         return ScanCache(self.settings.data_dir / "scan.sqlite")
 
@@ -337,6 +356,13 @@ def build_collecting(settings: Settings, *, jobs: int | None, per_host: int | No
     tuning = CollectTuning(jobs, per_host or max(1, fetch.per_host), settings.imaging.max_pixels, patience)
     archives = replace(policy, total_s=_ARCHIVE_S, max_bytes=_ARCHIVE_BYTES)
     return CollectingService(UrlFetcher(policy), UrlFetcher(archives), tuning, available_cores())
+
+
+def text_encoder(network: Path, tokenizer: Path | None = None) -> TextEncoder:
+    """The sentence encoder in an ONNX file and its tokenizer.json (default: beside it). Raises EmbedderError."""
+    from image_search.embedding.sentences import SentenceEncoder
+
+    return SentenceEncoder(network, tokenizer or network.with_name("tokenizer.json"))
 
 
 def served_at(settings: Settings) -> str | None:

@@ -117,49 +117,83 @@ def ingest(
 
 @click.command(name="export")
 @click.argument("output", type=PATH)
+@click.option("--features-only", is_flag=True, help="Raw vectors and names that are there so far; needs no model.")
 @collection_option
 @json_option
 @pass_context
-def export_command(context: CliContext, output: Path, collection: str | None, as_json: bool) -> None:
+def export_command(
+    context: CliContext, output: Path, features_only: bool, collection: str | None, as_json: bool
+) -> None:
     """Write a collection's records and vectors into the HDF5 file OUTPUT.
 
+    With --features-only these are the network's own vectors, as far as they are computed: also while an ingest runs,
+    after one that was killed, and of what `embed` has left for `index`. `import` makes a library of them elsewhere.
+
     \b
-    Example:
+    Examples:
       image-search export library.h5
+      image-search export --features-only so-far.h5
     """
     with context.services() as services, progress_bar() as on_progress:
-        name = context.collection(collection)
-        report = services.transfer.export(name, output, on_progress=on_progress)
-    emit(report, as_json=as_json, text=lambda: click.echo(f"{report.images} pictures written to {output}"))
+        export = services.transfer.export_features if features_only else services.transfer.export
+        report = export(context.collection(collection), output, on_progress=on_progress)
+
+    def text() -> None:
+        click.echo(f"{report.images} pictures written to {output}")
+        if report.lost:
+            click.echo(f"{count(len(report.lost), 'picture', 'pictures')} without a vector that is kept:")
+            print_failures(report.lost)
+
+    emit(report, as_json=as_json, text=text)
 
 
 @click.command(name="import")
 @click.argument("path", type=PATH)
 @click.option("--files", type=PATH, metavar="FILE", help="With an .npy matrix: the list of its rows' files.")
+@click.option("--images", type=PATH, metavar="FOLDER", help="Where the pictures lie here: found by name and content.")
 @collection_option
 @json_option
 @pass_context
-def import_command(context: CliContext, path: Path, files: Path | None, collection: str | None, as_json: bool) -> None:
+def import_command(
+    context: CliContext, path: Path, files: Path | None, images: Path | None, collection: str | None, as_json: bool
+) -> None:
     """Read an exported HDF5 file, a folder of vector shards, or an .npy matrix of raw vectors into a collection.
+
+    With --images the pictures themselves are taken from a folder: a file counts as a row's picture where it has its
+    name (the folders above it may differ) and its content. What is not found is listed.
 
     \b
     Examples:
       image-search import library.h5 --collection copy
+      image-search import so-far.h5 --images /new/place/pictures
       image-search import vectors.npy --files files.txt
     """
     name = context.collection(collection)
+    matrix = path.suffix == ".npy"
+    if matrix and files is None:
+        raise InvalidParameter("--files", "an .npy matrix needs the list of its rows' files")
+    if matrix and images is not None:
+        raise InvalidParameter("--images", "an .npy matrix takes its pictures from the list, --files")
+    source = Source(images) if images is not None else None
+    if source is not None:
+        # Before anything is opened: a slip must not make a library.
+        source.check()
     with context.services(creates=True) as services, progress_bar() as on_progress:
-        if path.suffix == ".npy":
-            if files is None:
-                raise InvalidParameter("--files", "an .npy matrix needs the list of its rows' files")
+        if files is not None and matrix:
             report = services.transfer.import_matrix(name, path, Source(Path(), files), on_progress=on_progress)
         else:
-            report = services.transfer.import_shards(name, path, on_progress=on_progress)
+            report = services.transfer.import_shards(name, path, pictures=source, on_progress=on_progress)
 
     def text() -> None:
         click.echo(f"{report.added} added, {report.unchanged} unchanged, {len(report.failed)} failed")
-        if report.without_picture:
-            click.echo(f"{report.without_picture} of them have no picture file here; ingest the folder to add those.")
+        if images is not None:
+            click.echo(f"{count(report.pictures, 'picture', 'pictures')} stored, {len(report.not_found)} not found")
+            print_failures(report.not_found)
+        elif report.without_picture:
+            click.echo(
+                f"{report.without_picture} of them have no picture file here; ingest the folder to add those, "
+                "or import again with --images FOLDER."
+            )
         print_failures(report.failed)
 
     emit(report, as_json=as_json, text=text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
@@ -12,9 +13,11 @@ from image_search.interfaces import FloatArray, ImageStore, VectorArchive, Vecto
 from image_search.services.collections import OpenCollection
 from image_search.services.preparing import Preparer
 from image_search.storage.keys import original_key, vector_key
-from image_search.types import ImageRecord
+from image_search.types import CollectionSpec, ImageRecord
 
 BATCH = 1024
+CLOCK_MARGIN_S = 60.0
+"""Files are stamped by the clock of whoever stores them: what is looked for begins that much earlier."""
 
 LostListener: TypeAlias = Callable[[ImageRecord, str], None]
 """Is told of a picture that has neither a raw vector nor an original that one could be made of, and why."""
@@ -51,20 +54,48 @@ class RawVectors:
             yield from self._store.iterate(opened.physical, batch_size=BATCH)
             return
         seen: set[str] = set()
-        for archived, raw in self._archive_for(opened.spec.model_id).iterate(BATCH):
-            current = self._store.get(opened.physical, [record.image_id for record in archived])
-            rows = []
-            for row, record in enumerate(archived):
-                if record.image_id in current and record.image_id not in seen:
-                    seen.add(record.image_id)
-                    rows.append(row)
-            if rows:
-                yield [current[archived[row].image_id] for row in rows], raw[rows]
+        yield from self._archived_rows(opened.physical, opened.spec.model_id, seen)
         for batch, _ in self._store.iterate(opened.physical, batch_size=BATCH):
             missing = [record for record in batch if record.image_id not in seen]
             found = self._each(opened, missing, self._single, lost)
             if found:
                 yield [r for r in missing if r.image_id in found], np.stack(list(found.values()))
+
+    def kept(
+        self, physical: str, spec: CollectionSpec, lost: LostListener
+    ) -> Iterator[tuple[list[ImageRecord], FloatArray]]:
+        """The same without a network: those rows whose raw vectors are kept, while others write, too.
+
+        `lost` is told of the others. A vector of another length than the first that was found is damaged, and lost.
+        """
+        if spec.projection_id == "none":
+            yield from self._store.iterate(physical, batch_size=BATCH)
+            return
+        seen: set[str] = set()
+        since_s = time.time() - CLOCK_MARGIN_S
+        dim: int | None = None
+        for records, raw in self._archived_rows(physical, spec.model_id, seen):
+            dim = raw.shape[1]
+            yield records, raw
+        missing: dict[str, ImageRecord] = {}
+        for batch, _ in self._store.iterate(physical, batch_size=BATCH):
+            found: dict[str, FloatArray] = {}
+            for record in batch:
+                alone = None if record.image_id in seen else self._beside_picture(record, spec.model_id)
+                if alone is not None and dim is None:
+                    dim = len(alone) or None
+                if alone is not None and len(alone) == dim:
+                    found[record.image_id] = alone
+                elif record.image_id not in seen:
+                    missing[record.image_id] = record
+            if found:
+                seen.update(found)
+                yield [r for r in batch if r.image_id in found], np.stack(list(found.values()))
+        if missing:
+            # A bulk run that goes on wrote some of them since the archive was read.
+            yield from self._archived_rows(physical, spec.model_id, seen, since_s=since_s)
+        for image_id in self._store.get(physical, list(missing.keys() - seen)):
+            lost(missing[image_id], "no raw vector of it is kept")
 
     def of(
         self, opened: OpenCollection, records: Sequence[ImageRecord], lost: LostListener, *, since_s: float
@@ -97,6 +128,20 @@ class RawVectors:
             if not archived:
                 raise
             return archived[record.image_id]
+
+    def _archived_rows(
+        self, physical: str, model_id: str, seen: set[str], *, since_s: float = 0.0
+    ) -> Iterator[tuple[list[ImageRecord], FloatArray]]:
+        """Rows of the collection that are in the archive, each once; adds their ids to `seen`."""
+        for archived, raw in self._archive_for(model_id).iterate(BATCH, since_s=since_s):
+            current = self._store.get(physical, [record.image_id for record in archived])
+            rows = []
+            for row, record in enumerate(archived):
+                if record.image_id in current and record.image_id not in seen:
+                    seen.add(record.image_id)
+                    rows.append(row)
+            if rows:
+                yield [current[archived[row].image_id] for row in rows], raw[rows]
 
     def _each(
         self,
@@ -131,12 +176,18 @@ class RawVectors:
 
     def _kept_alone(self, opened: OpenCollection, record: ImageRecord) -> FloatArray | None:
         """What a single insert kept beside the picture, if it was one."""
+        alone = self._beside_picture(record, opened.spec.model_id)
+        # One of another length is damaged; the original is as good.
+        return alone if alone is not None and len(alone) == opened.embedder.raw_dim else None
+
+    def _beside_picture(self, record: ImageRecord, model_id: str) -> FloatArray | None:
+        """The vector in the image store, of whatever length (0 = it is cut); None where there is none."""
         try:
-            kept = self._images.get(vector_key(record.image_id, opened.spec.model_id))
+            kept = self._images.get(vector_key(record.image_id, model_id))
         except ImageNotFound:
             return None
-        if len(kept) != opened.embedder.raw_dim * np.dtype(np.float16).itemsize:
-            return None  # damaged; the original is as good
+        if len(kept) % np.dtype(np.float16).itemsize:
+            return np.empty(0, np.float32)
         return np.frombuffer(kept, np.float16).astype(np.float32)
 
     def _made_again(self, opened: OpenCollection, record: ImageRecord) -> FloatArray:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -22,15 +24,20 @@ from image_search.interfaces import (
 )
 from image_search.services.arriving import sound_rows
 from image_search.services.collections import Collections
+from image_search.services.features import Features
+from image_search.services.finding import PictureFinder
 from image_search.services.gate import PictureLocks
 from image_search.services.objects import store_objects
 from image_search.services.preparing import Preparer
 from image_search.services.progress import Progress, ProgressListener, no_progress
 from image_search.services.scanning import Source
 from image_search.services.stages import shard_files
+from image_search.storage.keys import original_key
 from image_search.types import Failure, ImageRecord, ShardInfo
 
 BATCH = 1024
+PICTURES_AT_ONCE = 32
+"""Pictures of an import that are in memory together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +50,8 @@ class ExportReport:
     projection_id: str
     dim: int
     elapsed_s: float
+    lost: tuple[Failure, ...] = ()
+    """Of an export of features: pictures that no raw vector is kept of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +68,10 @@ class ImportReport:
     elapsed_s: float
     interrupted: bool = False
     """Stopped before the end; what is counted is stored."""
+    pictures: int = 0
+    """Picture files that were found in the folder that was given, and stored."""
+    not_found: tuple[Failure, ...] = ()
+    """Rows whose picture is not in that folder, and why it was not taken; they are imported all the same."""
 
 
 class TransferService:
@@ -72,19 +85,20 @@ class TransferService:
         archive_for: Callable[[str], VectorArchive],
         preparer: Preparer,
         locks: PictureLocks,
+        features: Features,
         *,
         originals: OriginalsMode,
+        threads: int,
     ) -> None:
-        """`originals`: how whole files enter the image store."""
-        self._mode = originals
+        """`originals`: how whole files enter the image store; `threads`: that look for pictures and decode them."""
+        self._mode, self._threads, self._features = originals, threads, features
         self._collections, self._images, self._shards = collections, images, shards
         self._archive_for, self._preparer, self._locks = archive_for, preparer, locks
 
     def export(self, collection: str, path: Path, *, on_progress: ProgressListener = no_progress) -> ExportReport:
         """Write every record and its embedding into one HDF5 file, with the projection it belongs to."""
         started = time.perf_counter()
-        if path.exists() and not path.is_file():
-            raise InvalidInput(f"{path.name!r} is no regular file and is not replaced")
+        _check_target(path)
         spec = self._collections.spec(collection)
         store = self._collections.store
         physical = store.resolve(collection)
@@ -104,6 +118,37 @@ class TransferService:
         count = self._shards.write_vector_shard(path, info, batches(), projection=projection)
         elapsed_s = round(time.perf_counter() - started, 3)
         return ExportReport(collection, count, spec.model_id, spec.projection_id, spec.dim, elapsed_s)
+
+    def export_features(
+        self, collection: str, path: Path, *, on_progress: ProgressListener = no_progress
+    ) -> ExportReport:
+        """Write the raw vectors that are there so far, and their records, into one HDF5 file; needs no model.
+
+        A bulk run may go on meanwhile, in this process or another: what it commits later is not in the file. Nothing
+        is written, and a file that is there stays, where there is no vector yet. Raises InvalidInput.
+        """
+        started = time.perf_counter()
+        _check_target(path)
+        model_id = self._features.model_id(collection)
+        total, lost = self._features.count(collection), list[Failure]()
+        found = self._features.batches(
+            collection, lambda r, why: lost.append(Failure(r.source_name or r.image_id, why))
+        )
+        first = next(found, None)
+        if first is None:
+            raise InvalidInput(f"collection {collection!r} has no raw vectors yet; nothing was written")
+        dim, done = int(first[1].shape[1]), 0
+
+        def batches() -> Iterator[VectorBatch]:
+            nonlocal done
+            for records, vectors in chain([first], found):
+                yield records, vectors
+                done += len(records)
+                on_progress(Progress("exporting features", done, max(total, done)))
+
+        count = self._shards.write_vector_shard(path, ShardInfo(model_id, "none", dim, total), batches())
+        elapsed_s = round(time.perf_counter() - started, 3)
+        return ExportReport(collection, count, model_id, "none", dim, elapsed_s, tuple(lost))
 
     def check_import(self, collection: str, path: Path) -> tuple[list[Path], list[ShardInfo], EmbedderProvider]:
         """The shards of an exported file (or a folder), what they say of themselves, and the model they belong to.
@@ -145,15 +190,21 @@ class TransferService:
         collection: str,
         path: Path,
         *,
+        pictures: Source | None = None,
         on_progress: ProgressListener = no_progress,
         stop: threading.Event | None = None,
     ) -> ImportReport:
         """Read an exported file (or a folder of shards) into a collection; makes it as it was where there is none.
 
+        Pictures that are not in the image store are looked for in the folder `pictures`, by the names that the records
+        give them, and stored where the content is that of the record; also for rows that the collection has already.
         Rows that a collection cannot take are listed and end nothing. Setting `stop` ends it between two batches.
-        Raises DatasetFormatError, ModelMismatch where vectors of another model or projection would meet.
+
+        Raises InvalidInput (no such folder), DatasetFormatError, ModelMismatch where vectors of another model or
+        projection would meet.
         """
         started = time.perf_counter()
+        finder = PictureFinder(pictures, self._preparer) if pictures else None
         paths, infos, provider = self.check_import(collection, path)
         first = infos[0]
         if not self._collections.exists(collection):
@@ -177,6 +228,7 @@ class TransferService:
             raw=first.projection_id == "none",
             started=started,
             failed=[],
+            finder=finder,
             on_progress=on_progress,
             stop=stop,
         )
@@ -241,34 +293,70 @@ class TransferService:
         raw: bool,
         started: float,
         failed: list[Failure],
+        finder: PictureFinder | None = None,
         on_progress: ProgressListener,
         stop: threading.Event | None = None,
     ) -> ImportReport:
         store = self._collections.store
         archive = self._archive_for(self._collections.spec(collection).model_id)
-        added = unchanged = without = 0
+        added = unchanged = without = pictures = 0
         interrupted = False
-        for came, numbers in batches:
-            if stop is not None and stop.is_set():
-                interrupted = True
-                break
-            records, vectors, refused = sound_rows(came, numbers, unit=not raw)
-            failed += refused
-            ids = [record.image_id for record in records]
-            with self._locks.holding(ids):
-                known = store.get(store.resolve(collection), ids)
-                fresh: dict[str, int] = {r.image_id: row for row, r in enumerate(records) if r.image_id not in known}
-                if fresh:
-                    rows = list(fresh.values())
-                    self._add(collection, [records[row] for row in rows], vectors[rows], raw, archive)
-            unchanged += len(records) - len(fresh)
-            added += len(fresh)
-            without += sum(not self._images.exists(records[row].object_key) for row in fresh.values())
-            done = added + unchanged + len(failed)
-            on_progress(Progress("importing", done, total, len(failed), tuple(refused)))
+        not_found: list[Failure] = []
+        with ThreadPoolExecutor(self._threads, thread_name_prefix="import-pictures") as pool:
+            for came, numbers in batches:
+                if stop is not None and stop.is_set():
+                    interrupted = True
+                    break
+                records, vectors, refused = sound_rows(came, numbers, unit=not raw)
+                failed += refused
+                if finder is not None:
+                    stored, missed = self._supply(records, finder, pool)
+                    pictures += stored
+                    not_found += missed
+                ids = [record.image_id for record in records]
+                with self._locks.holding(ids):
+                    known = store.get(store.resolve(collection), ids)
+                    fresh: dict[str, int] = {
+                        r.image_id: row for row, r in enumerate(records) if r.image_id not in known
+                    }
+                    if fresh:
+                        rows = list(fresh.values())
+                        self._add(collection, [records[row] for row in rows], vectors[rows], raw, archive)
+                unchanged += len(records) - len(fresh)
+                added += len(fresh)
+                without += sum(not self._images.exists(records[row].object_key) for row in fresh.values())
+                done = added + unchanged + len(failed)
+                on_progress(Progress("importing", done, total, len(failed), tuple(refused)))
         store.build_index(store.resolve(collection))
-        elapsed_s = round(time.perf_counter() - started, 3)
-        return ImportReport(collection, added, unchanged, without, tuple(failed), elapsed_s, interrupted)
+        return ImportReport(
+            collection,
+            added,
+            unchanged,
+            without,
+            tuple(failed),
+            round(time.perf_counter() - started, 3),
+            interrupted,
+            pictures,
+            tuple(not_found),
+        )
+
+    def _supply(
+        self, records: Sequence[ImageRecord], finder: PictureFinder, pool: ThreadPoolExecutor
+    ) -> tuple[int, list[Failure]]:
+        """Store the pictures that are in the folder and not in the image store; how many, and the others."""
+        stored = 0
+        missed: list[Failure] = []
+        wanted = [r for r in records if not self._images.exists(original_key(r.image_id))]
+        for start in range(0, len(wanted), PICTURES_AT_ONCE):
+            some = wanted[start : start + PICTURES_AT_ONCE]
+            for record, found in zip(some, pool.map(finder.find, some), strict=True):
+                if isinstance(found, str):
+                    missed.append(Failure(record.source_name or record.image_id, found))
+                    continue
+                prepared, data, path = found
+                store_objects(self._images, prepared, data, path, self._mode)
+                stored += 1
+        return stored, missed
 
     def _add(
         self, collection: str, records: list[ImageRecord], vectors: FloatArray, raw: bool, archive: VectorArchive
@@ -281,3 +369,8 @@ class TransferService:
                 now.physical, records, now.embedder.project(vectors) if raw else vectors
             ),
         )
+
+
+def _check_target(path: Path) -> None:
+    if path.exists() and not path.is_file():
+        raise InvalidInput(f"{path.name!r} is no regular file and is not replaced")

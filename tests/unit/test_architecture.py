@@ -47,7 +47,11 @@ PURE_PARTS = ("vectors.milvus_filter", "vectors.words", "vectors.bm25", "vectors
 SDK_HOMES = {
     "pymilvus": ("vectors.milvus_",),
     "milvus_lite": ("vectors.lite_engine",),
-    "onnxruntime": ("embedding.network", "embedding.int8"),
+    "onnxruntime": ("embedding.network", "embedding.int8", "embedding.sentences"),
+    "tokenizers": ("embedding.sentences",),
+    "matplotlib": ("notebook.plots",),
+    "sklearn": ("notebook.texts",),
+    "ipywidgets": ("notebook.widgets",),
     "onnx": ("embedding.int8",),
     "towhee": ("embedding.pipeline",),
     "h5py": ("datasets.hdf5",),
@@ -207,6 +211,7 @@ CONCRETE = (
     "embedding.network",
     "embedding.provider",
     "embedding.projection",
+    "embedding.sentences",
     "fetching",
 )
 
@@ -238,7 +243,7 @@ def test_the_client_knows_nothing_of_the_service() -> None:
         assert {m for m in _own(module) if not _within(m, ("client",))} <= {"types"}, module
         assert _foreign(module) <= {"httpx", "PIL"}, module
     for module in SOURCES:
-        if not _within(module, ("client",)):
+        if not _within(module, ("client", "notebook")):
             assert not _within_any(_own(module), ("client",)), module
 
 
@@ -253,12 +258,18 @@ def test_the_tiny_images_tools_stand_alone() -> None:
 
 def test_nobody_below_wiring_imports_it() -> None:
     users = {module for module in SOURCES if "wiring" in _own(module)}
-    assert {module.split(".")[0] for module in users} <= {"api", "cli"}
+    assert {module.split(".")[0] for module in users} <= {"api", "cli", "notebook"}
+
+
+def test_nobody_needs_a_notebook() -> None:
+    for module in SOURCES:
+        if not _within(module, ("notebook",)):
+            assert not _within_any(_own(module), ("notebook",)), module
 
 
 def test_only_the_ways_in_and_wiring_know_the_settings() -> None:
     users = {module for module in SOURCES if "config" in _own(module)}
-    assert {module.split(".")[0] for module in users} <= {"api", "cli", "wiring"}
+    assert {module.split(".")[0] for module in users} <= {"api", "cli", "notebook", "wiring"}
 
 
 @pytest.mark.parametrize("sdk", SDK_HOMES)
