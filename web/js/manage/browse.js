@@ -5,6 +5,7 @@
 import { byId, changes, el, icon, replaceWhenBroken } from "../dom.js";
 import { displayName, safeUrl } from "../format.js";
 import { translator } from "../i18n.js";
+import { walkable } from "../views/arrows.js";
 import { announce, reasonOf } from "./telling.js";
 
 /**
@@ -73,6 +74,7 @@ export class BrowseView {
     this.#collection.addEventListener("change", () => actions.choose(this.#collection.value));
     this.#others.addEventListener("click", () => actions.open("random"));
     this.#more.addEventListener("click", actions.more);
+    walkable(this.#grid);
     new IntersectionObserver(
       ([entry]) => {
         if (entry.isIntersecting && this.#fillsItself) actions.more();
