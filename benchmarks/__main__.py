@@ -7,7 +7,7 @@ from importlib import import_module
 
 from benchmarks.report import DATA
 
-NAMES = ("quality", "search", "ingest", "embedding", "compact", "text", "near_duplicates", "live")
+NAMES = ("quality", "search", "ingest", "embedding", "compact", "text", "near_duplicates", "live", "page")
 
 
 def main() -> None:
