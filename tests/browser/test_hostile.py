@@ -45,7 +45,11 @@ UNSOUND = """
 () => {
   const root = document.documentElement;
   const faults = [];
-  if (root.scrollWidth > root.clientWidth) faults.push(`the page is ${root.scrollWidth} px wide`);
+  if (root.scrollWidth > root.clientWidth) {
+    faults.push(`the page is ${root.scrollWidth} px wide`);
+    const wide = [...document.querySelectorAll("body *")].filter((one) => one.getBoundingClientRect().right > root.clientWidth);
+    faults.push(...wide.slice(0, 5).map((one) => `${one.tagName} .${one.className}: ${one.textContent.slice(0, 40)}`));
+  }
   for (const part of document.querySelectorAll("dialog[open], .viewer-body, .viewer-words, .notice, .toast, .chips, .query")) {
     if (part.checkVisibility() && part.scrollWidth > part.clientWidth + 1) faults.push(`${part.className} is too wide: ${part.textContent.slice(0, 80)}`);
   }
