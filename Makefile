@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 TSC := tests/web/node_modules/.bin/tsc
 COMMAND := $(BIN)/image-search $(if $(DATA_DIR),--data-dir "$(DATA_DIR)")
 
-.PHONY: setup run test resolve check bench clean
+.PHONY: setup run test resolve check bench screenshots clean
 .DEFAULT_GOAL := run
 
 setup: $(VENV)/.product  ## .venv with the command in it
@@ -47,6 +47,9 @@ resolve: setup  ## whether the pinned requirements have wheels for the other Pyt
 
 bench: $(VENV)/.dev  ## measurements; tables on the screen, JSON in benchmarks/results
 	$(BIN)/python -m benchmarks
+
+screenshots: $(VENV)/.dev  ## the README's pictures of the page, into docs/screenshots; wants chromium and fonts-noto-cjk
+	$(BIN)/python -m tests.browser.screenshots
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info tests/web/node_modules

@@ -17,6 +17,7 @@ NAMES = (
     "text",
     "near_duplicates",
     "live",
+    "page",
     "tiny",
 )
 

@@ -7,24 +7,18 @@ Browser and service share this machine. What the page itself shows is read, and 
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import sys
-import tempfile
 from collections.abc import Sequence
-from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
-from benchmarks.report import publish, unpacked
-from tests.live import COMMAND, environment, serving
+from benchmarks.report import publish
+from benchmarks.served import chromium, photo_service
 
 GOAL_PER_S = 10
 WARM_UP_MS = 5_000
-FLAGS = ["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+FLAGS = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 
 # Each answer sets the line anew, also to the same words: every change is an answer.
 WATCH = """
@@ -51,33 +45,12 @@ def main(arguments: Sequence[str]) -> None:
     options = dict(zip(arguments[::2], arguments[1::2], strict=True))
     count, seconds = int(options.get("--pictures", 2000)), float(options.get("--seconds", 20))
     model = options.get("--model", "compact")
-    browser = shutil.which("chromium") or shutil.which("chromium-browser")
-    if browser is None:
-        sys.exit("Chromium is missing: `apt-get install chromium` (Debian, Ubuntu) provides it")
-    with tempfile.TemporaryDirectory(prefix="bench-live-") as scratch:
-        env = environment(Path(model), Path(scratch) / "library")
-        _ingest(env, _pictures(Path(scratch) / "pictures", count))
-        with serving(env) as (address, _process), sync_playwright() as playwright:
-            chromium = playwright.chromium.launch(executable_path=browser, headless=True, args=FLAGS)
-            page = chromium.new_page(locale="en-US", viewport={"width": 1280, "height": 800})
-            page.goto(address)
-            images = page.request.get(f"{address}/status").json()["images"]
-            row = {"model": model, "pictures": images} | _measure(page, seconds)
-            chromium.close()
+    with photo_service(model, count) as address, chromium(FLAGS) as browser:
+        page = browser.new_page(locale="en-US", viewport={"width": 1280, "height": 800})
+        page.goto(address)
+        images = page.request.get(f"{address}/status").json()["images"]
+        row = {"model": model, "pictures": images} | _measure(page, seconds)
     publish("live", f"The page's live search, one camera, {seconds:.0f} s, browser and service on this machine", [row])
-
-
-def _pictures(folder: Path, count: int) -> Path:
-    """A folder with so many of the shared photos."""
-    folder.mkdir()
-    files = (file for name in ("flickr", "caltech") for file in sorted(unpacked(name).rglob("*.jpg")))
-    for place, file in enumerate(islice(files, count)):
-        shutil.copy(file, folder / f"{place:05}.jpg")
-    return folder
-
-
-def _ingest(env: dict[str, str], folder: Path) -> None:
-    subprocess.run([*COMMAND, "ingest", str(folder)], env=env, check=True)
 
 
 def _measure(page: Page, seconds: float) -> dict[str, Any]:

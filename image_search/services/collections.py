@@ -6,9 +6,10 @@ it and switch.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -69,9 +70,19 @@ class Collections:
         return self._find(name)[1]
 
     def _find(self, name: str) -> tuple[str, CollectionSpec]:
-        try:
+        with self._saying_which(name):
             physical = self.store.resolve(check_collection_name(name))
             return physical, self.store.describe_collection(physical)
+
+    def _physical(self, name: str) -> str:
+        """`_find` where the spec is not wanted: half of the questions to the store, for each thumbnail."""
+        with self._saying_which(name):
+            return self.store.resolve(check_collection_name(name))
+
+    @contextlib.contextmanager
+    def _saying_which(self, name: str) -> Iterator[None]:
+        try:
+            yield
         except CollectionNotFound as error:
             known = ", ".join(self.names()) or "none yet: ingest some pictures first"
             raise CollectionNotFound(f"no collection {name!r}; there are: {known}") from error
@@ -128,7 +139,7 @@ class Collections:
 
     def look(self, name: str, action: Callable[[str], T]) -> T:
         """`read` for an action on rows that makes no vectors, given the collection's own name: it needs no model."""
-        return self._retrying(name, lambda: (self._find(name)[0],) * 2, action, writes=False)
+        return self._retrying(name, lambda: (self._physical(name),) * 2, action, writes=False)
 
     def write(self, name: str, action: Callable[[OpenCollection], T]) -> T:
         """The same for an action that writes (and may be repeated): it is repeated where a rebuild switched to the
@@ -140,7 +151,7 @@ class Collections:
     def alter(self, name: str, action: Callable[[str], T]) -> T:
         """`write` for an action on rows that makes no vectors, given the collection's own name: it needs no model."""
         with self.gate.writing():
-            return self._retrying(name, lambda: (self._find(name)[0],) * 2, action, writes=True)
+            return self._retrying(name, lambda: (self._physical(name),) * 2, action, writes=True)
 
     def _opened(self, name: str) -> tuple[str, OpenCollection]:
         opened = self.open(name)

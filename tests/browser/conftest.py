@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -40,6 +41,8 @@ document.addEventListener("securitypolicyviolation", (event) =>
 
 
 RERUNS = 2
+# Of each expectation, which is met as soon as it is true: a busy machine takes its time.
+sync_api.expect.set_options(timeout=20_000)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -47,6 +50,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.flaky(reruns=RERUNS))
+
+
+def _wait_for_function(page: Page, expression: str, *, arg: Any = None, timeout: float = 15_000) -> None:
+    """Return when the expression, or what the function returns, is true on the page.
+
+    In place of the driver's own, which asks again by `eval` inside the page: its Content-Security-Policy refuses that.
+    """
+    deadline = time.monotonic() + timeout / 1000
+    while not page.evaluate(expression, arg):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"it did not become true: {expression}")
+        page.wait_for_timeout(50)
+
+
+sync_api.Page.wait_for_function = _wait_for_function
 
 
 class Console:

@@ -66,7 +66,8 @@ def test_a_result_shows_its_thumbnail_and_name(page: Page, sample_image: Path) -
     search_with(page, sample_image)
     first = cards(page).first
     thumbnail = first.locator("img")
-    expect(thumbnail).to_have_attribute("loading", "lazy")
+    expect(thumbnail).to_have_attribute("loading", "eager")
+    expect(cards(page).last.locator("img")).to_have_attribute("loading", "lazy")
     page.wait_for_function("document.querySelector('#grid .card img').naturalWidth > 0")
     assert int(thumbnail.get_attribute("width") or 0) > 0
     assert int(thumbnail.get_attribute("height") or 0) > 0

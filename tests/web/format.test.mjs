@@ -29,6 +29,9 @@ test("a picture is called by its title, its source's last part, or its id", () =
   assert.equal(displayName({ id, title: " A cat ", source_name: "a/b.jpg" }), "A cat");
   assert.equal(displayName({ id, title: "", source_name: "a/猫.jpg" }), "猫.jpg");
   assert.equal(displayName({ id, title: "", source_name: "" }), "0123456789ab");
+  assert.equal(displayName({ id, title: "\u200b\u2060\ufeff", source_name: "a/b.jpg" }), "b.jpg", "nothing can be seen of it");
+  assert.equal(displayName({ id, title: "\u202e\u0301", source_name: "a/\u200b" }), "a");
+  assert.equal(displayName({ id, title: "🏴", source_name: "" }), "🏴");
 });
 
 test("only addresses of pictures pass", () => {

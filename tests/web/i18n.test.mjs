@@ -70,6 +70,15 @@ test("what fills a hole is not read as a message again", () => {
   assert.equal(text, "{name}. The first is $& {score}, score 0.5.");
 });
 
+test("a name in a sentence is of one line's length, and turns no words behind it", () => {
+  const { t } = translator("en");
+  assert.equal(t("hint.notPicture", { name: "\u202egpj.exe\u2066" }), "“gpj.exe” is not a picture.");
+  const long = t("hint.notPicture", { name: "👩🏽".repeat(3000) });
+  assert.ok(long.length < 500);
+  assert.ok(long.isWellFormed?.() ?? true, "no character is cut in two");
+  assert.match(long, /…” is not a picture\.$/);
+});
+
 test("a language that was not fetched is no quiet nothing", () => {
   assert.throws(() => translator("fr"), /fr/);
 });

@@ -7,7 +7,7 @@ import { Store, initialState } from "../../web/js/store.js";
 const STATUS = { ok: true, images: 7 };
 const away = () => new ApiError({ status: 0, code: "network" });
 
-let store, monitor, returns, readiness, status, asked;
+let store, monitor, returns, readiness, status, asked, barred;
 beforeEach(() => {
   mock.timers.enable({ apis: ["setTimeout"] });
   store = new Store(initialState({ locale: "en" }));
@@ -15,6 +15,7 @@ beforeEach(() => {
   asked = 0;
   readiness = null;
   status = STATUS;
+  barred = false;
   const api = {
     ready: async () => {
       asked += 1;
@@ -24,6 +25,7 @@ beforeEach(() => {
       if (status instanceof Error) throw status;
       return status;
     },
+    isBarred: async () => barred,
   };
   monitor = new Monitor({ api, store, onReturn: () => (returns += 1) });
 });
@@ -89,11 +91,27 @@ test("an unchanged status announces nothing, so nothing is drawn anew", async ()
 
 test("a silent service is away after a while", async () => {
   const silent = (options) =>
-    new Promise((_, reject) => options.signal.addEventListener("abort", () => reject(away()), { once: true }));
+    new Promise((_, reject) => options.signal.addEventListener("abort", () => reject(new ApiError({ status: 0, code: "timeout" })), { once: true }));
   const patient = new Monitor({ api: { ready: silent, status: silent }, store, onReturn: () => {} });
   const check = patient.check();
   mock.timers.tick(10_000);
   await check;
   patient.stop();
   assert.equal(store.state.service.phase, "away");
+});
+
+test("a service that is there and may not be read is told from one that is away, and comes back as one", async () => {
+  readiness = status = away();
+  barred = true;
+  await monitor.check();
+  assert.deepEqual(store.state.service, { phase: "away", status: null, returned: false, barred: true });
+  barred = false;
+  await monitor.check();
+  assert.deepEqual(store.state.service, { phase: "away", status: null, returned: false });
+  barred = true;
+  readiness = null;
+  status = STATUS;
+  await monitor.check();
+  assert.equal(store.state.service.phase, "ready");
+  assert.equal(store.state.service.barred, undefined, "what answers is not asked about");
 });

@@ -132,6 +132,21 @@ export class Api {
   }
 
   /**
+   * Whether there is a service, of another origin than the page, whose answers the browser does not let the page read.
+   * To be asked where nothing was heard: the browser tells no other difference to a service that is away.
+   * @param {{signal?: AbortSignal}} [options]
+   */
+  async isBarred({ signal } = {}) {
+    if (!this.#base) return false;
+    try {
+      await fetch(`${this.#base}/livez`, { mode: "no-cors", cache: "no-store", credentials: "omit", signal });
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /**
    * What a part of the page that is fetched later asks.
    * @param {string} path
    * @param {RequestInit} init

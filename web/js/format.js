@@ -42,13 +42,16 @@ export function formatBytes(bytes) {
   return `${value.toFixed(digits)} ${units[unit]}`;
 }
 
+/** Anything in it that leaves ink: neither white space nor what only steers or adorns other letters. */
+const INK = /[^\p{Z}\p{Cc}\p{Cf}\p{Mn}]/u;
+
 /**
- * What people call the picture: its title, else the last part of its owner's name for it, else its id's start.
+ * What people call the picture: its title where there is something to see in it, else the last part of its owner's name for it, else its id's start.
  * @param {Pick<SearchResult, "id" | "title" | "source_name">} result
  */
 export function displayName({ id, title, source_name: source }) {
-  const last = (source || "").split("/").filter(Boolean).pop();
-  return (title || "").trim() || last || id.slice(0, 12);
+  const last = (source || "").split("/").filter((part) => INK.test(part)).pop();
+  return (INK.test(title || "") && title.trim()) || last || id.slice(0, 12);
 }
 
 /**

@@ -63,6 +63,17 @@ export function translator(locale) {
   return known;
 }
 
+/** What turns the direction of writing around, and would turn the words behind it too. */
+const TURNS = /[\u202a-\u202e\u2066-\u2069]/g;
+const LONGEST = 200;
+
+/** A name as a sentence may have it. @param {string} text */
+function tamed(text) {
+  const plain = text.replace(TURNS, "");
+  // By characters, and not by halves of one.
+  return plain.length > LONGEST ? `${[...plain.slice(0, 2 * LONGEST)].slice(0, LONGEST).join("")}…` : plain;
+}
+
 /**
  * @param {Locale} locale
  * @param {Record<string, string>} messages
@@ -73,7 +84,7 @@ function made(locale, messages) {
   const numbers = new Intl.NumberFormat(locale);
   /** @type {Translator["t"]} */
   const t = (key, params = {}) =>
-    (messages[key] ?? learned[locale][key]).replace(/\{(\w+)\}/g, (hole, name) => (name in params ? String(params[name]) : hole));
+    (messages[key] ?? learned[locale][key]).replace(/\{(\w+)\}/g, (hole, name) => (name in params ? tamed(String(params[name])) : hole));
   return {
     locale,
     t,

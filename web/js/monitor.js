@@ -59,6 +59,7 @@ export class Monitor {
     const patience = setTimeout(() => silence.abort(new DOMException("no answer", "TimeoutError")), PATIENCE_MS);
     const { signal } = silence;
     const [ready, status] = await Promise.allSettled([this.#api.ready({ signal }), this.#api.status({ signal })]);
+    const barred = isSilence(ready) && isSilence(status) && (await this.#api.isBarred({ signal }));
     clearTimeout(patience);
 
     const heard = status.status === "fulfilled" ? status.value : null;
@@ -66,7 +67,7 @@ export class Monitor {
     const reason = ready.status === "rejected" ? ready.reason : null;
     const retryAfterS = reason instanceof ApiError ? reason.retryAfterS : null;
     this.#failures = phase === "ready" ? 0 : this.#failures + 1;
-    this.#announce(phase, heard);
+    this.#announce(phase, heard, barred);
     clearTimeout(this.#timer);
     const delay = phase === "ready" ? CALM_MS : retryDelayMs(this.#failures, retryAfterS);
     this.#timer = setTimeout(() => void this.check(), delay);
@@ -75,15 +76,17 @@ export class Monitor {
   /**
    * @param {ServicePhase} phase
    * @param {ServiceStatus | null} heard
+   * @param {boolean} barred
    */
-  #announce(phase, heard) {
+  #announce(phase, heard, barred) {
     const { service } = this.#store.state;
     const wasDown = service.phase === "away" || service.phase === "warming";
     const isBack = wasDown && phase === "ready";
     const returned = phase === "ready" && (isBack || service.returned);
     const status = heard ?? service.status;
-    if (service.phase !== phase || service.returned !== returned || !sameStatus(service.status, status)) {
-      this.#store.update({ service: { phase, status, returned } });
+    const isSame = service.phase === phase && service.returned === returned && !!service.barred === barred;
+    if (!isSame || !sameStatus(service.status, status)) {
+      this.#store.update({ service: { phase, status, returned, ...(barred && { barred }) } });
     }
     if (!isBack) return;
     clearTimeout(this.#returnedTimer);
@@ -92,6 +95,11 @@ export class Monitor {
     }, RETURNED_SHOWN_MS);
     this.#onReturn();
   }
+}
+
+/** No answer came, nor was it only late. @param {PromiseSettledResult<unknown>} outcome */
+function isSilence(outcome) {
+  return outcome.status === "rejected" && outcome.reason instanceof ApiError && outcome.reason.code === "network";
 }
 
 /**

@@ -148,6 +148,7 @@
  * @property {ServicePhase} phase
  * @property {ServiceStatus | null} status the last one heard
  * @property {boolean} returned the service was away and is back
+ * @property {boolean} [barred] it is there, and does not let a page from this page's address read its answers
  */
 
 /** @typedef {{key: import("./i18n.js").MessageKey, params?: Record<string, string | number>, tone: "info" | "error"}} Hint */

@@ -88,6 +88,8 @@ export const MESSAGES = {
   "status.last": "As last heard from the service.",
   "notice.away": "The service is not answering.",
   "notice.awayDetail": "It may be restarting. This page keeps trying and goes on by itself.",
+  "notice.barred": "The service is there, but does not let this page read its answers.",
+  "notice.barredDetail": "The page comes from another address than the service: its cors_origins must name {origin}.",
   "notice.awaySearch": "Your search starts again as soon as the service is back.",
   "notice.warming": "The service is starting.",
   "notice.warmingDetail": "Searching will work in a moment; nothing needs to be done.",

@@ -88,6 +88,8 @@ export const MESSAGES = {
   "status.last": "以上为服务最后一次返回的信息。",
   "notice.away": "服务没有响应。",
   "notice.awayDetail": "服务可能正在重启。页面会继续尝试，恢复后自动继续。",
+  "notice.barred": "服务正在运行，但不允许本页面读取其响应。",
+  "notice.barredDetail": "页面与服务的地址不同：服务的 cors_origins 设置必须包含 {origin}。",
   "notice.awaySearch": "服务恢复后会自动重新搜索。",
   "notice.warming": "服务正在启动。",
   "notice.warmingDetail": "稍等片刻即可搜索，无需任何操作。",

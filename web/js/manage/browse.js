@@ -5,6 +5,7 @@
 import { byId, changes, el, icon, replaceWhenBroken } from "../dom.js";
 import { displayName, safeUrl } from "../format.js";
 import { translator } from "../i18n.js";
+import { walkable } from "../views/arrows.js";
 import { announce, reasonOf } from "./telling.js";
 
 /**
@@ -74,6 +75,7 @@ export class BrowseView {
     this.#vectors.addEventListener("click", () => actions.vectors(this.#vectors.getAttribute("aria-expanded") !== "true"));
     this.#others.addEventListener("click", () => actions.open("random"));
     this.#more.addEventListener("click", actions.more);
+    walkable(this.#grid);
     new IntersectionObserver(
       ([entry]) => {
         if (entry.isIntersecting && this.#fillsItself) actions.more();

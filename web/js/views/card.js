@@ -21,6 +21,28 @@ export function reasonOf({ match, found_by: found }, tr) {
   return match === "similar" || found.length > 1 ? `${tr.t(`match.${match}`)} · ${tr.t(by)}` : tr.t(`match.${match}`);
 }
 
+/** So many first results are most likely in sight: their pictures need not wait for the page to be laid out. */
+const IN_SIGHT = 8;
+
+/**
+ * What a search says of a result.
+ * @param {SearchResult} result
+ * @param {{tr: Translator, best?: number}} parts
+ */
+function judged(result, { tr, best = 1 }) {
+  const [rank, score, reason] = [tr.number(result.rank), formatScore(result.score), reasonOf(result, tr)];
+  return {
+    rank,
+    score,
+    reason,
+    fill: String(barFill(result.score, best)),
+    label: tr.t("result.view", { name: displayName(result), rank, score, reason }),
+    badge:
+      result.match !== "similar" &&
+      el("span", { class: "badge", "aria-hidden": "true" }, [icon("check"), tr.t(`match.${result.match}`)]),
+  };
+}
+
 /**
  * A result as the grid and the rows show it.
  * @param {SearchResult} result
@@ -29,15 +51,14 @@ export function reasonOf({ match, found_by: found }, tr) {
  */
 export function cardOf(result, { base, tr, actions, best = 1, canUnlike = false }) {
   const name = displayName(result);
-  const score = formatScore(result.score);
-  const rank = tr.number(result.rank);
+  const { rank, score, reason, fill: share, label, badge } = judged(result, { tr, best });
   const source = safeUrl(result.thumbnail_url, base);
-  const reason = reasonOf(result, tr);
 
   const picture = el("span", { class: "card-picture" });
   if (source) {
     const size = { width: result.width || 1, height: result.height || 1 };
-    const image = el("img", { src: source, alt: "", ...size, loading: "lazy", decoding: "async", draggable: "false" });
+    const loading = result.rank <= IN_SIGHT ? "eager" : "lazy";
+    const image = el("img", { loading, decoding: "async", src: source, alt: "", ...size, draggable: "false" });
     replaceWhenBroken(image, tr.t("result.broken"));
     picture.append(image);
   } else {
@@ -45,9 +66,8 @@ export function cardOf(result, { base, tr, actions, best = 1, canUnlike = false 
   }
 
   const fill = el("span", { class: "score-fill" });
-  fill.style.setProperty("--fill", String(barFill(result.score, best)));
+  fill.style.setProperty("--fill", share);
   const others = result.sources.length - 1;
-  const label = tr.t("result.view", { name, rank, score, reason });
   return el("li", { class: "card", "data-id": result.id }, [
     el("button", { class: "card-pick", type: "button", "aria-label": label }, picture, { click: () => actions.view(result) }),
     el("div", { class: "card-words" }, [
@@ -69,7 +89,7 @@ export function cardOf(result, { base, tr, actions, best = 1, canUnlike = false 
         canUnlike && action("unlike", tr.t("result.unlike", { name }), tr.t("result.unlikeHint"), () => actions.unlike(result)),
       ]),
     ]),
-    result.match !== "similar" && el("span", { class: "badge", "aria-hidden": "true" }, [icon("check"), tr.t(`match.${result.match}`)]),
+    badge,
   ]);
 }
 
@@ -82,19 +102,23 @@ export function cardOf(result, { base, tr, actions, best = 1, canUnlike = false 
  */
 export function renewed(card, result, parts) {
   if (!(card instanceof HTMLLIElement)) return null;
-  const fresh = cardOf(result, parts);
-  for (const part of [".rank", ".score", ".card-reason"]) {
-    const [now, then] = [fresh.querySelector(part), card.querySelector(part)];
-    if (!now || !then) return fresh;
-    then.textContent = now.textContent;
-    then.setAttribute("title", now.getAttribute("title") ?? "");
+  const { rank, score, reason, fill, label, badge } = judged(result, parts);
+  const { tr } = parts;
+  const told = /** @type {const} */ ([
+    [".rank", rank, tr.t("result.rank", { rank })],
+    [".score", score, tr.t("result.score", { score })],
+    [".card-reason", reason, reason],
+  ]);
+  for (const [part, words, hint] of told) {
+    const shown = card.querySelector(part);
+    // Most say the same as before, and what is written anew is laid out anew.
+    if (!shown || shown.textContent === words) continue;
+    shown.textContent = words;
+    shown.setAttribute("title", hint);
   }
-  const label = fresh.querySelector(".card-pick")?.getAttribute("aria-label") ?? "";
   card.querySelector(".card-pick")?.setAttribute("aria-label", label);
-  const fill = /** @type {HTMLElement | null} */ (card.querySelector(".score-fill"));
-  fill?.style.setProperty("--fill", String(barFill(result.score, parts.best ?? 1)));
+  /** @type {HTMLElement | null} */ (card.querySelector(".score-fill"))?.style.setProperty("--fill", fill);
   card.querySelector(".badge")?.remove();
-  const badge = fresh.querySelector(".badge");
   if (badge) card.append(badge);
   return card;
 }

@@ -35,7 +35,7 @@ export class NoticeView {
     const tr = translator(locale);
     const isDown = service.phase === "away" || service.phase === "warming";
     const waits = isDown && search.phase === "error" && !!search.error?.isAway;
-    if (this.#serviceChanges(locale, service.phase, service.returned, waits)) {
+    if (this.#serviceChanges(locale, service.phase, service.returned, service.barred, waits)) {
       this.#service.replaceChildren(...this.#serviceNotice(state, waits, tr));
     }
     const error = waits || search.phase === "locked" ? null : search.error;
@@ -67,7 +67,10 @@ export class NoticeView {
       const tryNow = el("button", { class: "button small", type: "button" }, tr.t("notice.tryNow"), {
         click: this.#actions.tryNow,
       });
-      return [notice("away", words(tr.t("notice.away"), detail), tryNow)];
+      const told = service.barred
+        ? words(tr.t("notice.barred"), tr.t("notice.barredDetail", { origin: location.origin }))
+        : words(tr.t("notice.away"), detail);
+      return [notice("away", told, tryNow)];
     }
     if (service.phase === "warming") {
       const detail = tr.t(waits ? "notice.awaySearch" : "notice.warmingDetail");

@@ -6,6 +6,7 @@ import { byId, changes, el, icon } from "../dom.js";
 import { visible } from "../filters.js";
 import { displayName, formatScore } from "../format.js";
 import { translator } from "../i18n.js";
+import { walkable } from "./arrows.js";
 import { cardOf, renewed } from "./card.js";
 
 /**
@@ -47,6 +48,7 @@ export class ResultsView {
   constructor({ base, actions }) {
     this.#base = base;
     this.#actions = actions;
+    walkable(this.#grid);
     this.#more.addEventListener("click", actions.more);
     this.#topK.addEventListener("input", () => (this.#topKShown.value = this.#topK.value));
     this.#topK.addEventListener("change", () => actions.setTopK(Number(this.#topK.value)));

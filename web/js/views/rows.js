@@ -12,6 +12,7 @@ export class RowsView {
   #base;
   #actions;
   #section = byId("rows", HTMLElement);
+  #title = el("h1", { class: "unseen" });
   #live = byId("live", HTMLElement);
   #changed = changes();
   /** @type {Map<FileQuery, {row: Row, locale: string, element: HTMLElement}>} */
@@ -34,7 +35,8 @@ export class RowsView {
       return { row, locale, element: known?.row === row && known.locale === locale ? known.element : this.#row(row, tr) };
     });
     this.#shown = new Map(elements.map((shown) => [shown.row.query, shown]));
-    this.#section.replaceChildren(...elements.map(({ element }) => element));
+    this.#title.textContent = tr.t("rows.label");
+    this.#section.replaceChildren(this.#title, ...elements.map(({ element }) => element));
     if (rows.length && rows.every(({ phase }) => phase !== "loading")) {
       this.#live.textContent = tr.plural("rows.count", rows.length);
     }
