@@ -41,6 +41,7 @@ _PICTURES = "image_search/pictures"
 _TEMPORARY_SUFFIX = ".part"
 MAX_DIM = 32_768
 """Of a vector, as long as a collection's may be."""
+MAX_ID_CHARACTERS = 300
 MAX_CHUNK_BYTES = 16_000_000
 MAX_PROJECTION_BYTES = 512_000_000
 LOOK_UP_EVERY_S = 0.2
@@ -267,9 +268,12 @@ def _read_records(file: Any, start: int, stop: int) -> list[ImageRecord]:
 
 def _info(file: Any) -> ShardInfo:
     vectors = file["vectors"]
+    model_id, projection_id = (str(file.attrs[name]) for name in ("model_id", "projection_id"))
+    if max(len(model_id), len(projection_id)) > MAX_ID_CHARACTERS:
+        raise ValueError("an id that is none")
     return ShardInfo(
-        model_id=str(file.attrs["model_id"]),
-        projection_id=str(file.attrs["projection_id"]),
+        model_id=model_id,
+        projection_id=projection_id,
         dim=int(vectors.shape[1]),
         count=int(vectors.shape[0]),
     )

@@ -49,7 +49,7 @@ export class SelectionView {
       });
     }
     this.#tools.append(this.#all, this.#tagForm, this.#delete, this.#restore, this.#destroy);
-    byId("selection", HTMLElement).append(this.#select, this.#count, this.#tools);
+    byId("selection", HTMLElement).append(this.#count, this.#select, this.#tools);
   }
 
   /** @param {State} state */
