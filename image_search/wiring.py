@@ -270,11 +270,14 @@ class Services:
         return max(1, self.settings.embedding.batch_size)
 
 
-def build_services(settings: Settings, *, max_pixels: int | None = None, bulk: bool = False) -> Services:
+def build_services(
+    settings: Settings, *, max_pixels: int | None = None, bulk: bool = False, processes: int = 1
+) -> Services:
     """Services over the configured stores; connects to nothing and loads nothing yet.
 
     `max_pixels` = None: the cap for files of the library's owner; the HTTP service passes its own. `bulk`: for many
-    pictures, where a network that runs once on each core beats one that shares its work among them.
+    pictures, where a network that runs once on each core beats one that shares its work among them. `processes` that do
+    the same on this machine share its cores.
     """
     import image_search.datasets.hdf5 as hdf5
 
@@ -282,7 +285,7 @@ def build_services(settings: Settings, *, max_pixels: int | None = None, bulk: b
         settings.data_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ImageStoreError(f"the data folder {str(settings.data_dir)!r} cannot be made: {error.strerror}") from error
-    network_threads = settings.embedding.threads or (1 if bulk else available_cores())
+    network_threads = settings.embedding.threads or (1 if bulk else max(1, available_cores() // processes))
     return Services(
         settings=settings,
         store=_milvus(settings),

@@ -9,7 +9,7 @@ import click
 from rich.table import Table
 
 from image_search.cli.context import CliContext, collection_option, console, emit, json_option, pass_context, say
-from image_search.config import load_settings
+from image_search.config import Settings, load_settings
 
 
 @click.command()
@@ -36,7 +36,11 @@ def serve(
 
     flags = {"http_server.host": host, "http_server.port": str(port) if port is not None else None}
     overrides = {**context.overrides, **{key: value for key, value in flags.items() if value is not None}}
-    settings = load_settings(context.config_file, overrides=overrides)
+
+    def read_settings() -> Settings:
+        return load_settings(context.config_file, overrides=overrides)
+
+    settings = read_settings()
     chosen = choose_model(context.config_file, overrides)
     say(f"Model: {chosen['model_id'] or 'not known yet'} ({chosen['reason']})")
     prepare_library(settings, context.config_file, overrides, images=images, samples=samples)
@@ -46,7 +50,7 @@ def serve(
         if settings.library.data_dir:
             say(f"Other commands on this library: image-search --data-dir {shlex.quote(str(settings.data_dir))} ...")
 
-    run_server(settings, say, on_ready)
+    run_server(read_settings, say, on_ready)
 
 
 @click.group()
