@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from image_search.vectors.memory_store import MemoryVectorStore
 from image_search.wiring import Services
 from tests.support import MeanColourProvider, write_gallery
 
+pytest_plugins = ["tests.servers"]
 SHARED = Path(__file__).parents[2] / "shared"
 
 
@@ -66,3 +68,12 @@ def mobilenet() -> Path:
     if not path.is_file():
         pytest.skip("needs ../shared/models/mobilenet_v2_imagenet.onnx")
     return path
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say how many tests had no server to run on, and how to get one."""
+    skipped = [report for report in terminalreporter.stats.get("skipped", []) if "make servers" in str(report.longrepr)]
+    if skipped:
+        terminalreporter.write_line(
+            f"{len(skipped)} tests of real servers were skipped: `make servers` gets the servers into .servers/"
+        )

@@ -6,7 +6,6 @@ With several workers the requests of all of them are told, whichever answers.
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections import Counter as Tally
 from collections.abc import Iterator, Mapping
@@ -24,6 +23,7 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
+from prometheus_client.values import MutexValue, ValueClass
 
 from image_search.errors import ImageSearchError
 from image_search.wiring import Services
@@ -62,10 +62,10 @@ class Metrics:
             registry=self.registry,
         )
         self._shown = self.registry
-        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        if ValueClass is not MutexValue:
             # Each worker has written its numbers into a file of that folder; they are added up when somebody asks.
             self._shown = CollectorRegistry()
-            MultiProcessCollector(self._shown)
+            MultiProcessCollector(self._shown)  # type: ignore[no-untyped-call]
         self._shown.register(_Library(services))
 
     def exposition(self) -> bytes:

@@ -122,7 +122,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
             fresh = self._read_settings()
             load_keys(fresh)
         except ImageSearchError as error:
-            _log.error("the settings are not read again: %s", error)  # noqa: TRY400 - the message says all
+            _log.error("the settings are not read again: %s", error)
         else:
             if fresh.http_server.workers > 1 and _NUMBERS not in os.environ:
                 _log.error("one worker cannot become several by a reload: stop the service and start it again")
