@@ -16,6 +16,8 @@ from image_search.types import CollectionSpec, ImageRecord, SearchHit, SearchPar
 FloatArray: TypeAlias = NDArray[np.float32]
 VectorBatch: TypeAlias = tuple[Sequence[ImageRecord], FloatArray]
 """n records and their (n, dim) vectors."""
+Device: TypeAlias = Literal["auto", "cpu", "cuda"]
+"""Where a network is wanted to run; auto = on a graphics card where one can be used."""
 OriginalsMode: TypeAlias = Literal["copy", "hardlink", "reference"]
 Keeping: TypeAlias = Literal["kept", "reference", "missing"]
 """Of an original beside a file: kept without it; only a reference to this very file; not there (any more)."""
@@ -79,6 +81,11 @@ class EmbedderProvider(Protocol):
     @property
     def is_auto(self) -> bool:
         """Whether each library's own model is used; else one is configured by name, for all."""
+        ...
+
+    @property
+    def device(self) -> Literal["cpu", "cuda"]:
+        """What networks run on. Raises ConfigError where that was configured and cannot be."""
         ...
 
     @property

@@ -42,8 +42,15 @@ class EmbeddingSettings:
         "Projection of a new library: none, random:N, or pca:N (begins with none, and is fitted at the end of the "
         "first ingest that brings it 10 N pictures).",
     )
-    threads: int = _setting(0, "Threads of the network; 0 = one for each core.")
-    batch_size: int = _setting(16, "Pictures in one run of the network during a bulk run.")
+    device: Literal["auto", "cpu", "cuda"] = _setting(
+        "auto",
+        "What the network runs on: cuda = an NVIDIA card, with the package of image-search[gpu]; auto = that where it "
+        "can be used, else the processor.",
+    )
+    threads: int = _setting(0, "Threads of the network; 0 = one for each core, shared by the workers of a service.")
+    batch_size: int = _setting(
+        0, "Pictures in one run of the network during a bulk run; 0 = 16 on the processor, 64 on a graphics card."
+    )
     cache_dir: str = _setting("", "Folder for downloaded models. Empty: `models` in the data folder.")
 
 
@@ -141,6 +148,15 @@ class SecuritySettings:
     admin_key: str = _setting(
         "",
         "Key for inserting, deleting, indexing; empty = one is made and kept in the data folder.",
+        secret=True,
+    )
+    metrics_key: str = _setting(
+        "", "Key that opens /metrics and nothing else; empty = the admin key does.", secret=True
+    )
+    signing_key: str = _setting(
+        "",
+        "Signs addresses of pictures and tokens of queries, at least 32 characters, the same on every machine that "
+        "serves a library; empty = one is made and kept in the data folder.",
         secret=True,
     )
     requests_per_minute: int = _setting(

@@ -37,6 +37,9 @@ from image_search.services.trash import Trash
 from image_search.storage.keys import model_slug
 from image_search.types import IndexSpec
 
+_BATCH_SIZES: Mapping[str, int] = {"cpu": 16, "cuda": 64}
+_CARD_THREADS = 2
+
 
 @runtime_checkable
 class _Announcing(Protocol):
@@ -259,7 +262,9 @@ class Services:
 
     @property
     def _embed_threads(self) -> int:
-        return max(1, available_cores() // self.network_threads)
+        # A card works on one batch while the next is handed over; more at once take memory and gain nothing.
+        most = _CARD_THREADS if self.provider.device == "cuda" else available_cores()
+        return max(1, min(most, available_cores() // self.network_threads))
 
     @property
     def _threads(self) -> int:
@@ -267,7 +272,7 @@ class Services:
 
     @property
     def _batch_size(self) -> int:
-        return max(1, self.settings.embedding.batch_size)
+        return self.settings.embedding.batch_size or _BATCH_SIZES[self.provider.device]
 
 
 def build_services(
@@ -327,6 +332,7 @@ def _provider(settings: Settings, threads: int) -> EmbedderProvider:
         cache_dir=settings.model_cache_dir,
         projections=ProjectionFolder(settings.data_dir / "projections"),
         threads=threads,
+        device=settings.embedding.device,
     )
 
 

@@ -42,7 +42,7 @@ def serve(
 
     settings = read_settings()
     chosen = choose_model(context.config_file, overrides)
-    say(f"Model: {chosen['model_id'] or 'not known yet'} ({chosen['reason']})")
+    say(f"Model: {chosen['model_id'] or 'not known yet'} ({chosen['reason']}), on {chosen['device']}")
     prepare_library(settings, context.config_file, overrides, images=images, samples=samples)
 
     def on_ready(ready: dict[str, str]) -> None:
