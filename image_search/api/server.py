@@ -50,10 +50,12 @@ def run_server(
         ready["admin_key_file"] = str(keys.admin_key_file)
         say(f"The admin key is in {keys.admin_key_file}")
     shared = _share_numbers() if http.workers > 1 else None
+    arbiter = os.getpid()
     try:
         _Server(settings, read_settings, ready["address"], lambda: on_ready(ready)).run()
     finally:
-        if shared is not None:
+        # A worker that ends comes by here too: it was forked in there.
+        if shared is not None and os.getpid() == arbiter:
             shutil.rmtree(shared, ignore_errors=True)
 
 

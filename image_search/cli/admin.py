@@ -119,4 +119,32 @@ def status(context: CliContext, collection: str | None, as_json: bool) -> None:
     emit(data, as_json=as_json, text=text)
 
 
-COMMANDS = (serve, config, status)
+@click.command()
+@collection_option
+@json_option
+@pass_context
+def init(context: CliContext, collection: str | None, as_json: bool) -> None:
+    """Make ready what a service needs: the model's file, the bucket, the collection. What is there already stays.
+
+    \b
+    Example:
+      image-search init
+    """
+    from image_search.embedding.hub import pull_model
+    from image_search.embedding.models import REGISTRY, registered_path
+
+    settings, name = context.settings, context.collection(collection)
+    spec = REGISTRY.get(settings.embedding.model)
+    pulled = spec is not None and bool(spec.repo_id) and not registered_path(spec, settings.model_cache_dir).is_file()
+    if spec is not None and pulled:
+        say(f"Fetching {spec.name}")
+        pull_model(spec.name, settings.model_cache_dir)
+    with context.services(creates=True) as services:
+        services.images.ping()
+        made = not services.collections.exists(name)
+        model = services.collections.open_or_create(name).spec.model_id
+    data = {"collection": name, "made": made, "model": model, "pulled": pulled}
+    emit(data, as_json=as_json, text=lambda: say(f"Collection {name!r} is {'made' if made else 'there'}, with {model}"))
+
+
+COMMANDS = (serve, init, config, status)
