@@ -366,3 +366,12 @@ class ImageStore(Protocol):
     def ping(self) -> None:
         """Return when the storage can be read and written. Raises ImageStoreError."""
         ...
+
+
+@runtime_checkable
+class PictureSigner(Protocol):
+    """An ImageStore whose objects can be read by address, without a key of the store."""
+
+    def presigned_url(self, key: str) -> str:
+        """An address that reads the object for a while, for whoever has it; asks nobody whether there is one."""
+        ...

@@ -85,6 +85,17 @@ class StorageSettings:
     region: str = _setting("us-east-1", "Region of the bucket; given, so that it is never looked up.")
     secure: bool = _setting(True, "Speak TLS to the S3 server.")
     timeout_s: float = _setting(10.0, "Longest wait for one call, in seconds.")
+    image_urls: Literal["proxy", "presigned"] = _setting(
+        "proxy",
+        "Where the addresses of pictures in HTTP answers lead: proxy = to this service; presigned = to the S3 server "
+        "itself, signed for `url_expiry_s` and for whoever has them.",
+    )
+    public_endpoint: str = _setting(
+        "", "http(s)://host:port by which browsers reach the S3 server, for presigned addresses; empty = `endpoint`."
+    )
+    url_expiry_s: int = _setting(
+        900, "Longest time that a presigned address is good for, in seconds; it is good for half of it at least."
+    )
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,16 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from image_search.config import Settings, parse_index_params
-from image_search.errors import ImageStoreError
-from image_search.interfaces import EmbedderProvider, ImageStore, PictureFetcher, ShardFiles, VectorArchive, VectorStore
+from image_search.errors import ConfigError, ImageNotFound, ImageStoreError
+from image_search.interfaces import (
+    EmbedderProvider,
+    ImageStore,
+    PictureFetcher,
+    PictureSigner,
+    ShardFiles,
+    VectorArchive,
+    VectorStore,
+)
 from image_search.machine import available_cores
 from image_search.services.collections import Collections
 from image_search.services.evaluate import EvaluationService
@@ -34,7 +42,7 @@ from image_search.services.search import SearchService
 from image_search.services.stages import StagesService
 from image_search.services.transfer import TransferService
 from image_search.services.trash import Trash
-from image_search.storage.keys import model_slug
+from image_search.storage.keys import model_slug, projection_key
 from image_search.types import IndexSpec
 
 _BATCH_SIZES: Mapping[str, int] = {"cpu": 16, "cuda": 64}
@@ -74,6 +82,15 @@ class Services:
     def locks(self) -> PictureLocks:
         """Keeps writers of one picture from each other."""
         return PictureLocks(self.settings.data_dir / "locks")
+
+    @cached_property
+    def signer(self) -> PictureSigner | None:
+        """Who signs the addresses of pictures; None where they lead to this service. Raises ConfigError."""
+        if self.settings.storage.image_urls == "proxy":
+            return None
+        if not isinstance(self.images, PictureSigner):
+            raise ConfigError("storage.image_urls = presigned: needs an S3 server, storage.backend = minio")
+        return self.images
 
     @cached_property
     def preparer(self) -> Preparer:
@@ -291,11 +308,12 @@ def build_services(
     except OSError as error:
         raise ImageStoreError(f"the data folder {str(settings.data_dir)!r} cannot be made: {error.strerror}") from error
     network_threads = settings.embedding.threads or (1 if bulk else max(1, available_cores() // processes))
+    images = _IMAGE_STORES[settings.storage.backend](settings)
     return Services(
         settings=settings,
         store=_milvus(settings),
-        images=_IMAGE_STORES[settings.storage.backend](settings),
-        provider=_provider(settings, network_threads),
+        images=images,
+        provider=_provider(settings, network_threads, images),
         shards=hdf5,
         max_pixels=max_pixels or settings.imaging.max_local_pixels,
         network_threads=network_threads,
@@ -323,17 +341,35 @@ def _milvus(settings: Settings) -> VectorStore:
     )
 
 
-def _provider(settings: Settings, threads: int) -> EmbedderProvider:
+def _provider(settings: Settings, threads: int, images: ImageStore) -> EmbedderProvider:
     from image_search.embedding.projection import ProjectionFolder
     from image_search.embedding.provider import ModelProvider
 
+    # A bucket is for several machines: what one of them fits, the others need too.
+    shared = _ProjectionBucket(images) if settings.storage.backend == "minio" else None
     return ModelProvider(
         settings.embedding.model,
         cache_dir=settings.model_cache_dir,
-        projections=ProjectionFolder(settings.data_dir / "projections"),
+        projections=ProjectionFolder(settings.data_dir / "projections", shared),
         threads=threads,
         device=settings.embedding.device,
     )
+
+
+class _ProjectionBucket:
+    """Projections as objects beside the pictures."""
+
+    def __init__(self, images: ImageStore) -> None:
+        self._images = images
+
+    def get(self, projection_id: str) -> bytes | None:
+        try:
+            return self._images.get(projection_key(projection_id))
+        except ImageNotFound:
+            return None
+
+    def put(self, projection_id: str, data: bytes) -> None:
+        self._images.put(projection_key(projection_id), data, "application/octet-stream")
 
 
 def _local_store(settings: Settings) -> ImageStore:
@@ -354,6 +390,8 @@ def _minio_store(settings: Settings) -> ImageStore:
         region=storage.region,
         secure=storage.secure,
         timeout_s=storage.timeout_s,
+        public_endpoint=storage.public_endpoint,
+        url_expiry_s=storage.url_expiry_s,
     )
 
 

@@ -44,7 +44,7 @@ def create_app(settings: Settings, services: Services) -> Flask:
     app.extensions["settings"] = settings
     app.extensions["services"] = services
     # Made now, by one thread: cached_property has no lock, and two of a service would be two sets of locks.
-    _ = (services.search, services.library, services.indexing, services.jobs, services.runner)
+    _ = (services.search, services.library, services.indexing, services.jobs, services.runner, services.signer)
     app.extensions["keys"] = load_keys(settings)
     for resource in (search, insert, check, images, indexing, jobs, status, metrics):
         app.register_api(resource.blueprint)

@@ -23,6 +23,7 @@ from image_search.types import CollectionSpec
 from image_search.vectors.lite_engine import LiteEngine
 from image_search.vectors.milvus_schema import (
     BM25_COLUMN,
+    DESCRIPTION_PROPERTY,
     WORDS_COLUMN,
     Capabilities,
     columns,
@@ -157,7 +158,8 @@ class MilvusConnection:
                     output_field_names=[BM25_COLUMN],
                 )
             )
-        self.call("create_collection", name, schema=schema, consistency_level="Bounded")
+        kept: dict[str, Any] = {"properties": {DESCRIPTION_PROPERTY: to_description(spec)}} if can.lite3 else {}
+        self.call("create_collection", name, schema=schema, consistency_level="Bounded", **kept)
         try:
             self.build_indexes(name, spec, can)
         except VectorStoreError:
@@ -221,14 +223,17 @@ class MilvusConnection:
 
 
 def _of_version(version: str) -> Capabilities:
+    if version.startswith("milvus_lite"):
+        # `milvus-lite server` 3.x: its numbers are not Milvus's, and its one type of dense vector is float.
+        return Capabilities(binary_vector=False, text=True, lite3=True)
     match = re.search(r"(\d+)\.(\d+)", version)
     if match is None:
         # A development build says a commit instead of a number.
-        return Capabilities(several_vectors=True, text=True)
+        return Capabilities(binary_vector=True, text=True)
     number = (int(match[1]), int(match[2]))
     if number < _OLDEST:
         raise VectorStoreError(f"the Milvus server is version {version}; 2.3 or newer is expected")
-    return Capabilities(several_vectors=number >= (2, 4), text=number >= (2, 5))
+    return Capabilities(binary_vector=number >= (2, 4), text=number >= (2, 5))
 
 
 @contextlib.contextmanager

@@ -112,11 +112,11 @@ def test_other_errors_pass() -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "several_vectors", "text"),
+    ("version", "binary_vector", "text"),
     [("2.3.5", False, False), ("v2.4.1", True, False), ("2.5.0", True, True), ("v3.0.2-dev", True, True)],
 )
-def test_what_a_version_can(version: str, several_vectors: bool, text: bool) -> None:
-    assert _of_version(version) == Capabilities(several_vectors, text)
+def test_what_a_version_can(version: str, binary_vector: bool, text: bool) -> None:
+    assert _of_version(version) == Capabilities(binary_vector, text)
 
 
 def test_a_server_that_is_too_old() -> None:
