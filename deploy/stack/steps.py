@@ -102,26 +102,39 @@ def old_and_new_search(stack: Stack, photos: Sequence[Path]) -> Row:
 
 
 def insert_delete_restore(stack: Stack) -> Row:
-    """A picture comes, is found at once whichever worker is asked, goes, and comes back."""
-    rounds = 10
+    """A picture comes, is found by every worker, goes, and comes back."""
+    rounds, waits = 10, []
     with stack.client() as client:
         for number in range(rounds):
             data = own_picture(None, 10_000_000 + number)
             inserted = client.post("/insert", files={"image": data})
             check(inserted.status_code == 201, f"insert: {inserted.status_code} {inserted.text[:200]}")
             image_id = inserted.json()["id"]
-            for _ in range(4):
-                found = client.post("/search", files={"image": data}).json()["results"]
-                check(bool(found) and found[0]["id"] == image_id, "what was inserted is not found by every worker")
+            waits.append(_until_every_worker(client, data, image_id, there=True))
             check_success("delete", client.delete(f"/images/{image_id}"))
-            for _ in range(4):
-                found = client.post("/search", files={"image": data}).json()["results"]
-                check(image_id not in [hit["id"] for hit in found], "what was deleted is found")
+            waits.append(_until_every_worker(client, data, image_id, there=False))
             check_success("restore", client.post(f"/images/{image_id}/restore"))
             check_success("what was restored", client.get(f"/images/{image_id}"))
             gone = client.delete(f"/images/{image_id}", params={"permanently": "true"})
             check_success("delete for good", gone)
-    return Row("insert, find, delete, restore", f"{rounds} times, seen by every worker at once")
+    return Row("insert, find, delete, restore", f"{rounds} times; every worker knew after {max(waits):.1f} s at most")
+
+
+def _until_every_worker(client: httpx.Client, data: bytes, image_id: str, *, there: bool) -> float:
+    """Seconds until eight searches in a row, which all workers share, find the picture, or no longer do.
+
+    The worker that wrote knows at once; others read what is a moment old, as Milvus gives it without waiting.
+    """
+    began_s, in_a_row = time.monotonic(), 0
+    known_s = began_s
+    while in_a_row < 8:
+        found = client.post("/search", files={"image": data})
+        check_success("search", found)
+        if (image_id in [hit["id"] for hit in found.json()["results"]]) is there:
+            in_a_row += 1
+        else:
+            in_a_row, known_s = 0, time.monotonic()
+    return known_s - began_s
 
 
 def searches(photos: Sequence[Path]) -> Ask:

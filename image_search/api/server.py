@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import mmap
 import os
 import shutil
 import signal
@@ -12,12 +13,14 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
 
 from image_search.api.auth import load_keys
 from image_search.config import Settings
@@ -26,6 +29,8 @@ from image_search.wiring import Services, build_services, served_at
 
 GRACE_S = 30
 """How long a worker that is told to go may still work on what it has begun."""
+WARM_UP_S = 20.0
+"""How long a worker that takes another's place may open its stores and load its model before it takes requests."""
 
 _log = logging.getLogger(__name__)
 
@@ -88,6 +93,20 @@ def prepare_library(
         shutil.rmtree(drawn)
 
 
+class _Arbiter(Arbiter):  # type: ignore[misc]
+    """gunicorn's, but at a reload the old workers serve on until the new ones can."""
+
+    def manage_workers(self) -> None:
+        until_s = time.monotonic() + WARM_UP_S
+        while len(self.WORKERS) > self.num_workers and time.monotonic() < until_s:
+            ages = sorted(worker.age for worker in self.WORKERS.values())
+            if all(self.app.serves(age) for age in ages[-self.num_workers :]):
+                break
+            self.reap_workers()
+            time.sleep(0.05)
+        super().manage_workers()
+
+
 class _Server(BaseApplication):  # type: ignore[misc]
     """gunicorn with threads; everything is opened in the worker, after the fork."""
 
@@ -97,7 +116,17 @@ class _Server(BaseApplication):  # type: ignore[misc]
         self._settings, self._read_settings = settings, read_settings
         self._address, self._on_ready = address, on_ready
         self._services: Services | None = None
+        self._age = 0
+        # Shared with the workers: a byte for each, by its age, says that it serves.
+        self._serving = mmap.mmap(-1, mmap.PAGESIZE)
         super().__init__()
+
+    def run(self) -> None:
+        _Arbiter(self).run()
+
+    def serves(self, age: int) -> bool:
+        """Whether the worker of that age takes requests."""
+        return bool(self._serving[age % len(self._serving)])
 
     def load_config(self) -> None:
         http = self._settings.http_server
@@ -113,6 +142,9 @@ class _Server(BaseApplication):  # type: ignore[misc]
             "worker_tmp_dir": _memory_folder(),
             "loglevel": "warning",
             "when_ready": lambda _server: self._on_ready(),
+            "pre_fork": lambda _server, worker: self._note(worker.age, 0),
+            "post_fork": lambda _server, worker: setattr(self, "_age", worker.age),
+            "post_worker_init": lambda worker: self._note(worker.age, 1),
             "worker_exit": lambda _server, _worker: self._close(),
         }
         for key, value in values.items():
@@ -141,9 +173,16 @@ class _Server(BaseApplication):  # type: ignore[misc]
             settings, max_pixels=settings.imaging.max_pixels, processes=settings.http_server.workers
         )
         app = create_app(settings, self._services)
-        threading.Thread(target=self._warm_up, args=(self._services,), name="warm-up", daemon=True).start()
+        warm_up = threading.Thread(target=self._warm_up, args=(self._services,), name="warm-up", daemon=True)
+        warm_up.start()
+        if self._age > settings.http_server.workers:
+            # Others serve meanwhile; those of the first start say at /readyz how far they are.
+            warm_up.join(WARM_UP_S)
         self._services.runner.start()
         return app
+
+    def _note(self, age: int, serves: int) -> None:
+        self._serving[age % len(self._serving)] = serves
 
     def _warm_up(self, services: Services) -> None:
         """Open the stores and load the model now, not in somebody's first search; say where we serve."""

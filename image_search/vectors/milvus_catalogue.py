@@ -157,7 +157,7 @@ class MilvusCatalogue:
         if len(self._connection.call("list_indexes", opened.name)) < len(indexes(opened.spec, can)):
             # Its maker was killed between making and indexing it: such a collection cannot be searched.
             self._connection.build_indexes(opened.name, opened.spec, can)
-        self._connection.call("load_collection", opened.name)
+        self._connection.load(opened.name)
 
     def _ours(self) -> list[tuple[str, tuple[str, ...]]]:
         """(name, aliases) of our collections, of whatever schema version."""

@@ -86,6 +86,9 @@ _LITE_CHANNEL: Final[Mapping[str, int]] = {
 
 _OLDEST = (2, 3)
 _RECONNECT_PAUSE_S = 0.5
+_LOAD_S = 10.0
+"""Loading a collection into a server's memory takes longer than any other call."""
+_LOAD_POLL_S = 0.1
 
 
 class ConnectionLost(VectorStoreError):
@@ -113,6 +116,8 @@ class MilvusConnection:
         self._lock = threading.Lock()
         self._client: Any = None
         self._can: Capabilities | None = None
+        self._refused_s = 0.0
+        """When a connection was last tried in vain."""
         self.generation = 0
         """Grows with every new client: what was loaded through the last one may not be loaded any more."""
 
@@ -174,7 +179,23 @@ class MilvusConnection:
             params.add_index(**index)
         # Waiting for an index takes pymilvus half a second each; an empty collection has nothing to wait for.
         self.call("create_index", name, params, sync=False)
-        self.call("load_collection", name)
+        self.load(name)
+
+    def load(self, name: str) -> None:
+        """Return when the collection can be searched. Raises VectorStoreError, retryable where that takes long."""
+        if self.is_lite or self.capabilities().lite3:
+            self.call("load_collection", name)
+            return
+        # Asked for first: most often it is loaded, and a server under load takes seconds to load it once more.
+        deadline_s = time.monotonic() + max(self._timeout_s, _LOAD_S)
+        asked = False
+        while self.call("get_load_state", name)["state"].name != "Loaded":
+            if not asked:
+                self.call("load_collection", name, _async=True)
+                asked = True
+            elif time.monotonic() > deadline_s:
+                raise VectorStoreError("the vector database is loading the collection: try again", retryable=True)
+            time.sleep(_LOAD_POLL_S)
 
     def close(self) -> None:
         """Close the client, and the engine if this process runs it."""
@@ -189,10 +210,18 @@ class MilvusConnection:
         client = self._client
         if client is not None:
             return client
+        began_s = time.monotonic()
         with self._lock:
             client = self._client
             if client is None:
-                client = self._client = self._new_client()
+                if self._refused_s > began_s:
+                    # Another thread has tried while this one waited: it need not wait as long once more.
+                    raise _ours("lost", "")
+                try:
+                    client = self._client = self._new_client()
+                except ConnectionLost:
+                    self._refused_s = time.monotonic()
+                    raise
                 self.generation += 1
             return client
 
