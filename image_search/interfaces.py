@@ -260,12 +260,16 @@ class VectorStore(Protocol):
         """
         ...
 
-    def get(self, name: str, image_ids: Sequence[str]) -> dict[str, ImageRecord]:
-        """The records of those ids that exist."""
+    def get(self, name: str, image_ids: Sequence[str], *, latest: bool = False) -> dict[str, ImageRecord]:
+        """The records of those ids that exist.
+
+        `latest`: with all that other processes have written; else what they wrote a few seconds ago may be missing
+        where a server stands behind it, for which this is much faster.
+        """
         ...
 
-    def get_embeddings(self, name: str, image_ids: Sequence[str]) -> dict[str, FloatArray]:
-        """The (dim,) embeddings of those ids that exist."""
+    def get_embeddings(self, name: str, image_ids: Sequence[str], *, latest: bool = False) -> dict[str, FloatArray]:
+        """The (dim,) embeddings of those ids that exist; `latest` as for `get`."""
         ...
 
     def iterate(

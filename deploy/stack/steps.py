@@ -189,14 +189,16 @@ class Fault:
     """Whether the service as a whole is not ready meanwhile."""
 
 
-def _kill_workers_in_turn(stack: Stack) -> None:
-    os.kill(stack.workers()[0], signal.SIGKILL)
+def _kill_all_workers_but_one(stack: Stack) -> None:
+    """gunicorn starts another at once: calling this again and again keeps one away."""
+    for pid in stack.workers()[1:]:
+        os.kill(pid, signal.SIGKILL)
 
 
 FAULTS = (
     Fault("Milvus", lambda s: s.milvus.kill(), lambda s: s.milvus.start(), turns_ready=True),
     Fault("the S3 server", lambda s: s.store.kill(), lambda s: s.store.start(), turns_ready=True),
-    Fault("one gunicorn worker", _kill_workers_in_turn, lambda _: None, turns_ready=False),
+    Fault("one gunicorn worker", _kill_all_workers_but_one, lambda _: None, turns_ready=False),
     Fault("Milvus, hanging", lambda s: s.milvus.pause(), lambda s: s.milvus.resume(), turns_ready=True),
 )
 
@@ -210,7 +212,7 @@ def fault(stack: Stack, photos: Sequence[Path], which: Fault, *, away_s: float, 
             until_s = time.monotonic() + away_s
             which.kill(stack)
             while time.monotonic() < until_s:
-                time.sleep(min(4.0, max(0.0, until_s - time.monotonic())))
+                time.sleep(min(2.0, max(0.0, until_s - time.monotonic())))
                 if which.name == "one gunicorn worker" and time.monotonic() < until_s:
                     which.kill(stack)
             which.bring_back(stack)

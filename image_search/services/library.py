@@ -143,7 +143,9 @@ class LibraryService:
         prepared = self._preparer.prepare(
             data, image_id=image_id, source_name=source_name, words=words, shortest_px=embedder.shortest_px
         )
-        old = store.get(opened.physical, [image_id]).get(image_id)
+        # Another process may have written it a moment ago; its original lay there first, and looking for that is quick.
+        latest = self._images.exists(prepared.record.object_key)
+        old = store.get(opened.physical, [image_id], latest=latest).get(image_id)
         if old is not None:
             merged = merge_records(old, prepared.record, on_duplicate)
             if merged != old:
@@ -201,7 +203,7 @@ class LibraryService:
         store = self._collections.store
 
         def change(physical: str) -> ImageRecord:
-            old = store.get(physical, [image_id]).get(image_id)
+            old = store.get(physical, [image_id], latest=True).get(image_id)
             if old is None:
                 raise ImageNotFound(f"no picture {image_id!r} in collection {collection!r}")
             new = changed_record(old, changes)
