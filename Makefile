@@ -45,8 +45,9 @@ resolve: setup  ## whether the pinned requirements have wheels for the other Pyt
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --dry-run --ignore-installed \
 	    --target build/resolve --python-version $$version --only-binary=:all: -r requirements.txt || exit 1; done
 
-servers:  ## a Milvus server, a newer one in Python and an S3 server into .servers/, for the tests
+servers:  ## a Milvus server, a newer one in Python and an S3 server into .servers/, and tools that check deploy/, for the tests
 	$(PYTHON) deploy/get-servers
+	$(PYTHON) deploy/get-tools
 
 bench: $(VENV)/.dev  ## measurements; tables on the screen, JSON in benchmarks/results
 	$(BIN)/python -m benchmarks

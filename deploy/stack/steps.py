@@ -22,6 +22,9 @@ from PIL import Image, ImageDraw
 from deploy.stack.load import Ask, Tally, Watch, load, watching
 from deploy.stack.processes import Failed, Stack
 
+SETTLED_S = 60.0
+"""By then every worker reads what all have written, however busy the machine is."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -278,7 +281,10 @@ def many_inserts(stack: Stack, photos: Sequence[Path], *, count: int, clients: i
     created, known = statuses.count(201), statuses.count(200)
     check(created == count and known == len(order) - count, f"{created} x 201, {known} x 200 of {len(order)} inserts")
     with stack.client() as client:
-        after = _count(client)
+        # A plain count is a moment old too.
+        until_s = time.monotonic() + SETTLED_S
+        while (after := _count(client)) - before != count and time.monotonic() < until_s:
+            time.sleep(0.5)
         listed = _all_ids(client)
     check(after - before == count, f"{after - before} records of {count}")
     check(

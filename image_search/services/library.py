@@ -166,6 +166,9 @@ class LibraryService:
         """The record of a picture. Raises ImageNotFound, CollectionNotFound."""
         found = self._rows(collection, [check_image_id(image_id)])
         if image_id not in found:
+            # Another process may have written it a moment ago: only what is not there costs the longer look.
+            found = self._rows(collection, [image_id], latest=True)
+        if image_id not in found:
             raise ImageNotFound(f"no picture {image_id!r} in collection {collection!r}")
         return found[image_id]
 
@@ -303,20 +306,24 @@ class LibraryService:
         else:
             self._collections.provider.get("none")
 
-    def _rows(self, collection: str, image_ids: Sequence[str]) -> dict[str, ImageRecord]:
-        return self._collections.look(collection, lambda physical: self._collections.store.get(physical, image_ids))
+    def _rows(self, collection: str, image_ids: Sequence[str], *, latest: bool = False) -> dict[str, ImageRecord]:
+        store = self._collections.store
+        return self._collections.look(collection, lambda physical: store.get(physical, image_ids, latest=latest))
 
     def _check_shown(self, image_id: str, collection: str | None) -> None:
         """Raise ImageNotFound where no collection shows the picture: the file of a deleted one is nobody's any more."""
         check_image_id(image_id)
         if collection is not None and self._shows(collection, image_id):
             return
-        if not any(self._shows(name, image_id) for name in self._collections.names() if name != collection):
+        names = self._collections.names()
+        # Another process may have inserted it a moment ago: only what is not there costs the longer look.
+        looks = [(name, False) for name in names if name != collection] + [(name, True) for name in names]
+        if not any(self._shows(name, image_id, latest=latest) for name, latest in looks):
             raise ImageNotFound(f"no picture {image_id!r}")
 
-    def _shows(self, collection: str, image_id: str) -> bool:
+    def _shows(self, collection: str, image_id: str, *, latest: bool = False) -> bool:
         try:
-            return image_id in self._rows(collection, [image_id])
+            return image_id in self._rows(collection, [image_id], latest=latest)
         except CollectionNotFound:
             return False
 
