@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import os
 import random
 import signal
@@ -72,14 +73,16 @@ def own_picture(photo: Path | None, number: int) -> bytes:
 def ingest(stack: Stack, folder: Path) -> Row:
     """A folder through the command, as an operator does it."""
     began_s = time.monotonic()
-    stack.command("ingest", folder)
+    report = json.loads(stack.command("ingest", folder, "--json").stdout)
     took_s = time.monotonic() - began_s
     files = {sha256(path.read_bytes()).hexdigest() for path in folder.rglob("*.jpg")}
+    added, failed = int(report["added"]), [entry["reason"] for entry in report["failed"]]
+    check(added + len(failed) == len(files), f"{added} added, {len(failed)} failed of {len(files)} different pictures")
     with stack.client() as client:
-        images = _count(client)
-    check(images == len(files), f"{images} records of {len(files)} different pictures")
-    check(len(stack.objects()) == len(files), f"{len(stack.objects())} objects of {len(files)} different pictures")
-    return Row("ingest", f"{len(files):,} pictures in {took_s:.0f} s, as many records and objects")
+        _check_count(client, added)
+    check(len(stack.objects()) == added, f"{len(stack.objects())} objects of {added} pictures")
+    refused = f"; {len(failed)} refused ({'; '.join(sorted(set(failed)))})" if failed else ""
+    return Row("ingest", f"{added:,} pictures in {took_s:.0f} s, as many records and objects{refused}")
 
 
 def old_and_new_search(stack: Stack, photos: Sequence[Path]) -> Row:
@@ -281,12 +284,8 @@ def many_inserts(stack: Stack, photos: Sequence[Path], *, count: int, clients: i
     created, known = statuses.count(201), statuses.count(200)
     check(created == count and known == len(order) - count, f"{created} x 201, {known} x 200 of {len(order)} inserts")
     with stack.client() as client:
-        # A plain count is a moment old too.
-        until_s = time.monotonic() + SETTLED_S
-        while (after := _count(client)) - before != count and time.monotonic() < until_s:
-            time.sleep(0.5)
+        after = _check_count(client, before + count)
         listed = _all_ids(client)
-    check(after - before == count, f"{after - before} records of {count}")
     check(
         len(listed) == len(set(listed)) == after, f"{len(listed)} listed, {len(set(listed))} different, {after} counted"
     )
@@ -315,6 +314,15 @@ def many_inserts(stack: Stack, photos: Sequence[Path], *, count: int, clients: i
     rate = count / (time.monotonic() - began_s)
     rows.append(Row("each found by its own picture", f"{found:,} of {count:,}; {rate:.0f} searches a second"))
     return rows
+
+
+def _check_count(client: httpx.Client, expected: int) -> int:
+    """The number of records, which must come to what is expected: a plain count is a moment old."""
+    until_s = time.monotonic() + SETTLED_S
+    while (found := _count(client)) != expected and time.monotonic() < until_s:
+        time.sleep(0.5)
+    check(found == expected, f"{found} records where {expected} are expected")
+    return found
 
 
 def _count(client: httpx.Client) -> int:

@@ -26,7 +26,7 @@ from image_search.services.preparing import THUMBNAIL_TYPE, Preparer
 from image_search.services.raw_vectors import as_kept
 from image_search.services.trash import DeletedPage, Trash
 from image_search.storage.keys import check_image_id, original_key, thumbnail_key, vector_key
-from image_search.types import CollectionSpec, ImageRecord
+from image_search.types import CollectionSpec, ImageRecord, SearchParams
 
 MAX_PAGE = 1000
 """Pictures of one page of a list."""
@@ -298,11 +298,14 @@ class LibraryService:
         return ModelChoice(provider.model_id, "default", "the default of a new library")
 
     def check_ready(self, collection: str) -> None:
-        """Return when stores answer and the model is loaded. Raises the error of the part that is not."""
-        self._collections.store.ping()
+        """Return when the model is loaded, the files' store answers and a search does. Raises the error of the part."""
+        store = self._collections.store
+        store.ping()
         self._images.ping()
         if self._collections.exists(collection):
-            self._collections.open(collection)
+            opened = self._collections.open(collection)
+            # A server that has just come back answers questions before it can search.
+            store.search(opened.physical, np.eye(1, opened.spec.dim, dtype=np.float32), SearchParams(top_k=1))
         else:
             self._collections.provider.get("none")
 

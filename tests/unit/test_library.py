@@ -294,8 +294,8 @@ def test_two_edits_at_once_do_not_undo_each_other(
 ) -> None:
     real = services.store.get
 
-    def slow(name: str, ids: Any) -> Any:
-        found = real(name, ids)
+    def slow(name: str, ids: Any, **more: Any) -> Any:
+        found = real(name, ids, **more)
         time.sleep(0.005)
         return found
 
