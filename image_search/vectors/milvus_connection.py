@@ -233,7 +233,7 @@ def _of_version(version: str) -> Capabilities:
     number = (int(match[1]), int(match[2]))
     if number < _OLDEST:
         raise VectorStoreError(f"the Milvus server is version {version}; 2.3 or newer is expected")
-    return Capabilities(binary_vector=number >= (2, 4), text=number >= (2, 5))
+    return Capabilities(binary_vector=number >= (2, 4), text=number >= (2, 5), like=number >= (2, 4))
 
 
 @contextlib.contextmanager
