@@ -7,6 +7,7 @@ answers, and ends with whoever started it, however that one ends.
 from __future__ import annotations
 
 import contextlib
+import http.client
 import os
 import re
 import shutil
@@ -224,7 +225,7 @@ class MilvusServer(Server):
         # /healthz says OK before the parts have registered; the proxy's own HTTP interface does not.
         return _status(f"http://127.0.0.1:{self._health}/healthz") == 200 and _status(
             f"{self.uri}/v1/vector/collections"
-        ) in (200, 401)
+        ) in (200, 401, _OTHER)
 
 
 class MilvusLiteServer(Server):
@@ -300,8 +301,11 @@ def _listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+_OTHER = -1
+
+
 def _status(url: str) -> int:
-    """Status of the answer; 0 where there is none."""
+    """Status of the answer; 0 where there is none, _OTHER where it is in another protocol (HTTP/2 by TLS)."""
     trusting = ssl.create_default_context()
     trusting.check_hostname = False
     trusting.verify_mode = ssl.CERT_NONE
@@ -310,6 +314,8 @@ def _status(url: str) -> int:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code
+    except http.client.HTTPException:
+        return _OTHER
     except (OSError, ValueError):
         return 0
 

@@ -60,16 +60,19 @@ class MilvusSettings:
 
     uri: str = _setting(
         "",
-        "A Milvus server (http://host:19530) or a Milvus Lite file (.db). Empty: library.db in the data folder.",
+        "A Milvus server (http(s)://host:19530) or a Milvus Lite file (.db). Empty: library.db in the data folder.",
     )
     token: str = _setting("", "user:password or API key of the server.", secret=True)
     db_name: str = _setting("", "Database on the server; empty = its default.")
+    ca_file: str = _setting(
+        "", "Certificate (PEM) of the authority that signed an https server's; empty = the machine's authorities."
+    )
     timeout_s: float = _setting(30.0, "Longest wait for one call, in seconds.")
     index: Literal["auto"] | IndexKind = _setting(
         "auto", "Index of new collections; auto = FLAT (Lite), HNSW (server)."
     )
     index_params: str = _setting("", "Build parameters of the index, as in `M=16, efConstruction=200`.")
-    ef: int = _setting(128, "HNSW: size of the candidate list of a search.")
+    ef: int = _setting(128, "HNSW, DISKANN: size of the candidate list of a search.")
     nprobe: int = _setting(32, "IVF: clusters that a search visits.")
 
 
@@ -84,6 +87,9 @@ class StorageSettings:
     secret_key: str = _setting("", "Secret key of the S3 server.", secret=True)
     region: str = _setting("us-east-1", "Region of the bucket; given, so that it is never looked up.")
     secure: bool = _setting(True, "Speak TLS to the S3 server.")
+    ca_file: str = _setting(
+        "", "Certificate (PEM) of the authority that signed the S3 server's; empty = the machine's authorities."
+    )
     timeout_s: float = _setting(10.0, "Longest wait for one call, in seconds.")
     image_urls: Literal["proxy", "presigned"] = _setting(
         "proxy",

@@ -66,6 +66,7 @@ class MinioImageStore:
         region: str,
         secure: bool,
         timeout_s: float,
+        ca_file: str = "",
         public_endpoint: str = "",
         url_expiry_s: int = 900,
     ) -> None:
@@ -80,10 +81,13 @@ class MinioImageStore:
         if not 1 <= url_expiry_s <= 7 * 86_400:
             raise ConfigError(f"storage.url_expiry_s = {url_expiry_s}: 1 to 604800 (seven days) is expected")
         self._url_expiry_s = url_expiry_s
+        if ca_file and not Path(ca_file).is_file():
+            raise ConfigError(f"storage.ca_file = {ca_file!r}: no such file")
         # The SDK's own pool waits five minutes; a service must answer before that.
         pool = urllib3.PoolManager(
             timeout=urllib3.Timeout(connect=min(timeout_s, 3.0), read=timeout_s),
             maxsize=16,
+            ca_certs=ca_file or None,
             retries=_Retry(total=2, backoff_factor=0.2, status_forcelist=(500, 502, 503, 504), raise_on_status=False),
         )
         options: dict[str, Any] = {"access_key": access_key, "secret_key": secret_key, "region": region}

@@ -59,7 +59,7 @@ class MilvusReader:
 
     def compile(self, where: Filter | None) -> Expression:
         """The filter as this database can say it."""
-        return compile_filter(where, lite=self._connection.is_lite)
+        return compile_filter(where, lite=self._connection.is_lite, like=self._connection.capabilities().like)
 
     def known(self, opened: OpenCollection, image_ids: list[str], *, latest: bool = False) -> set[str]:
         """Those of the ids that exist."""

@@ -67,6 +67,8 @@ class Capabilities:
     """A second vector, of bits: from Milvus 2.4 on, and not in Milvus Lite 3."""
     text: bool
     """BM25 by function: from Milvus 2.5 on."""
+    like: bool = True
+    """Patterns with wildcards anywhere: from Milvus 2.4 on."""
     lite3: bool = False
     """Milvus Lite 3 as a server: it forgets descriptions, and has two whole analysers only."""
 

@@ -58,11 +58,12 @@ class MilvusVectorStore:
         *,
         token: str = "",
         db_name: str = "",
+        ca_file: str = "",
         timeout_s: float = 30.0,
         ef: int = 128,
         nprobe: int = 32,
     ) -> None:
-        self._connection = MilvusConnection(uri, token=token, db_name=db_name, timeout_s=timeout_s)
+        self._connection = MilvusConnection(uri, token=token, db_name=db_name, ca_file=ca_file, timeout_s=timeout_s)
         self._is_lite = self._connection.is_lite
         alias_file = AliasFile(Path(f"{uri}.aliases.json")) if self._is_lite else None
         self._catalogue = MilvusCatalogue(self._connection, alias_file)
