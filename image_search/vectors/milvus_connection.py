@@ -235,7 +235,7 @@ class MilvusConnection:
                 self.call("load_collection", name, _async=True)
                 asked = True
             elif time.monotonic() > deadline_s:
-                raise VectorStoreError("the vector database is loading the collection: try again", retryable=True)
+                raise _ours("unloaded", "")
             time.sleep(_LOAD_POLL_S)
 
     def close(self) -> None:
