@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 TSC := tests/web/node_modules/.bin/tsc
 COMMAND := $(BIN)/image-search $(if $(DATA_DIR),--data-dir "$(DATA_DIR)")
 
-.PHONY: setup run test resolve check bench screenshots clean
+.PHONY: setup run test resolve check servers bench screenshots clean
 .DEFAULT_GOAL := run
 
 setup: $(VENV)/.product  ## .venv with the command in it
@@ -45,6 +45,10 @@ resolve: setup  ## whether the pinned requirements have wheels for the other Pyt
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --dry-run --ignore-installed \
 	    --target build/resolve --python-version $$version --only-binary=:all: -r requirements.txt || exit 1; done
 
+servers:  ## a Milvus server, a newer one in Python and an S3 server into .servers/, and tools that check deploy/, for the tests
+	$(PYTHON) deploy/get-servers
+	$(PYTHON) deploy/get-tools
+
 bench: $(VENV)/.dev  ## measurements; tables on the screen, JSON in benchmarks/results
 	$(BIN)/python -m benchmarks
 
@@ -52,4 +56,4 @@ screenshots: $(VENV)/.dev  ## the README's pictures of the page, into docs/scree
 	$(BIN)/python -m tests.browser.screenshots
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info tests/web/node_modules
+	rm -rf $(VENV) .servers build dist *.egg-info tests/web/node_modules

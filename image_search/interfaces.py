@@ -17,6 +17,8 @@ from image_search.types import CollectionSpec, ImageRecord, SearchHit, SearchPar
 FloatArray: TypeAlias = NDArray[np.float32]
 VectorBatch: TypeAlias = tuple[Sequence[ImageRecord], FloatArray]
 """n records and their (n, dim) vectors."""
+Device: TypeAlias = Literal["auto", "cpu", "cuda"]
+"""Where a network is wanted to run; auto = on a graphics card where one can be used."""
 OriginalsMode: TypeAlias = Literal["copy", "hardlink", "reference"]
 Keeping: TypeAlias = Literal["kept", "reference", "missing"]
 """Of an original beside a file: kept without it; only a reference to this very file; not there (any more)."""
@@ -80,6 +82,11 @@ class EmbedderProvider(Protocol):
     @property
     def is_auto(self) -> bool:
         """Whether each library's own model is used; else one is configured by name, for all."""
+        ...
+
+    @property
+    def device(self) -> Literal["cpu", "cuda"]:
+        """What networks run on. Raises ConfigError where that was configured and cannot be."""
         ...
 
     @property
@@ -263,12 +270,16 @@ class VectorStore(Protocol):
         """
         ...
 
-    def get(self, name: str, image_ids: Sequence[str]) -> dict[str, ImageRecord]:
-        """The records of those ids that exist."""
+    def get(self, name: str, image_ids: Sequence[str], *, latest: bool = False) -> dict[str, ImageRecord]:
+        """The records of those ids that exist.
+
+        `latest`: with all that other processes have written; else what they wrote a few seconds ago may be missing
+        where a server stands behind it, for which this is much faster.
+        """
         ...
 
-    def get_embeddings(self, name: str, image_ids: Sequence[str]) -> dict[str, FloatArray]:
-        """The (dim,) embeddings of those ids that exist."""
+    def get_embeddings(self, name: str, image_ids: Sequence[str], *, latest: bool = False) -> dict[str, FloatArray]:
+        """The (dim,) embeddings of those ids that exist; `latest` as for `get`."""
         ...
 
     def iterate(
@@ -426,4 +437,13 @@ class TextEncoder(Protocol):
 
     def encode(self, texts: Sequence[str]) -> FloatArray:
         """(n, dim) unit rows, in input order. Raises EmbedderError."""
+        ...
+
+
+@runtime_checkable
+class PictureSigner(Protocol):
+    """An ImageStore whose objects can be read by address, without a key of the store."""
+
+    def presigned_url(self, key: str) -> str:
+        """An address that reads the object for a while, for whoever has it; asks nobody whether there is one."""
         ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import psutil
 
@@ -15,11 +16,19 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def describe_machine() -> dict[str, str]:
-    """cpu, memory and gpu as people read them, with real values of this moment."""
+def describe_machine(*, uses_card: bool = False) -> dict[str, str]:
+    """cpu, memory and gpu (that is used) as people read them, with real values of this moment."""
     memory = psutil.virtual_memory()
     return {
         "cpu": f"{psutil.cpu_percent(interval=None):.1f} % of {available_cores()} cores",
         "memory": f"{memory.used / 2**30:.1f} of {memory.total / 2**30:.1f} GiB ({memory.percent:.0f} %)",
-        "gpu": "none used",
+        "gpu": _card() if uses_card else "none used",
     }
+
+
+def _card() -> str:
+    for file in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
+        for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("Model:"):
+                return line.removeprefix("Model:").strip()
+    return "a graphics card (CUDA)"

@@ -42,8 +42,15 @@ class EmbeddingSettings:
         "Projection of a new library: none, random:N, or pca:N (begins with none, and is fitted at the end of the "
         "first ingest that brings it 10 N pictures).",
     )
-    threads: int = _setting(0, "Threads of the network; 0 = one for each core.")
-    batch_size: int = _setting(16, "Pictures in one run of the network during a bulk run.")
+    device: Literal["auto", "cpu", "cuda"] = _setting(
+        "auto",
+        "What the network runs on: cuda = an NVIDIA card, with the package of image-search[gpu]; auto = that where it "
+        "can be used, else the processor.",
+    )
+    threads: int = _setting(0, "Threads of the network; 0 = one for each core, shared by the workers of a service.")
+    batch_size: int = _setting(
+        0, "Pictures in one run of the network during a bulk run; 0 = 16 on the processor, 64 on a graphics card."
+    )
     cache_dir: str = _setting("", "Folder for downloaded models. Empty: `models` in the data folder.")
 
 
@@ -53,16 +60,19 @@ class MilvusSettings:
 
     uri: str = _setting(
         "",
-        "A Milvus server (http://host:19530) or a Milvus Lite file (.db). Empty: library.db in the data folder.",
+        "A Milvus server (http(s)://host:19530) or a Milvus Lite file (.db). Empty: library.db in the data folder.",
     )
     token: str = _setting("", "user:password or API key of the server.", secret=True)
     db_name: str = _setting("", "Database on the server; empty = its default.")
+    ca_file: str = _setting(
+        "", "Certificate (PEM) of the authority that signed an https server's; empty = the machine's authorities."
+    )
     timeout_s: float = _setting(30.0, "Longest wait for one call, in seconds.")
     index: Literal["auto"] | IndexKind = _setting(
         "auto", "Index of new collections; auto = FLAT (Lite), HNSW (server)."
     )
     index_params: str = _setting("", "Build parameters of the index, as in `M=16, efConstruction=200`.")
-    ef: int = _setting(128, "HNSW: size of the candidate list of a search.")
+    ef: int = _setting(128, "HNSW, DISKANN: size of the candidate list of a search.")
     nprobe: int = _setting(32, "IVF: clusters that a search visits.")
 
 
@@ -77,7 +87,21 @@ class StorageSettings:
     secret_key: str = _setting("", "Secret key of the S3 server.", secret=True)
     region: str = _setting("us-east-1", "Region of the bucket; given, so that it is never looked up.")
     secure: bool = _setting(True, "Speak TLS to the S3 server.")
+    ca_file: str = _setting(
+        "", "Certificate (PEM) of the authority that signed the S3 server's; empty = the machine's authorities."
+    )
     timeout_s: float = _setting(10.0, "Longest wait for one call, in seconds.")
+    image_urls: Literal["proxy", "presigned"] = _setting(
+        "proxy",
+        "Where the addresses of pictures in HTTP answers lead: proxy = to this service; presigned = to the S3 server "
+        "itself, signed for `url_expiry_s` and for whoever has them.",
+    )
+    public_endpoint: str = _setting(
+        "", "http(s)://host:port by which browsers reach the S3 server, for presigned addresses; empty = `endpoint`."
+    )
+    url_expiry_s: int = _setting(
+        900, "Longest time that a presigned address is good for, in seconds; it is good for half of it at least."
+    )
 
 
 @dataclass(frozen=True)
@@ -144,6 +168,15 @@ class SecuritySettings:
     admin_key: str = _setting(
         "",
         "Key for inserting, deleting, indexing; empty = one is made and kept in the data folder.",
+        secret=True,
+    )
+    metrics_key: str = _setting(
+        "", "Key that opens /metrics and nothing else; empty = the admin key does.", secret=True
+    )
+    signing_key: str = _setting(
+        "",
+        "Signs addresses of pictures and tokens of queries, at least 32 characters, the same on every machine that "
+        "serves a library; empty = one is made and kept in the data folder.",
         secret=True,
     )
     requests_per_minute: int = _setting(

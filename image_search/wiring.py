@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from image_search.config import Settings, parse_index_params
-from image_search.errors import ImageStoreError
+from image_search.errors import ConfigError, ImageNotFound, ImageStoreError
 from image_search.interfaces import (
     EmbedderProvider,
     ImageStore,
     PictureFetcher,
+    PictureSigner,
     ShardFiles,
     TextEncoder,
     VectorArchive,
@@ -47,8 +48,11 @@ from image_search.services.search import SearchService
 from image_search.services.stages import StagesService
 from image_search.services.transfer import TransferService
 from image_search.services.trash import Trash
-from image_search.storage.keys import model_slug
+from image_search.storage.keys import model_slug, projection_key
 from image_search.types import IndexSpec
+
+_BATCH_SIZES: Mapping[str, int] = {"cpu": 16, "cuda": 64}
+_CARD_THREADS = 2
 
 
 @runtime_checkable
@@ -84,6 +88,15 @@ class Services:
     def locks(self) -> PictureLocks:
         """Keeps writers of one picture from each other."""
         return PictureLocks(self.settings.data_dir / "locks")
+
+    @cached_property
+    def signer(self) -> PictureSigner | None:
+        """Who signs the addresses of pictures; None where they lead to this service. Raises ConfigError."""
+        if self.settings.storage.image_urls == "proxy":
+            return None
+        if not isinstance(self.images, PictureSigner):
+            raise ConfigError("storage.image_urls = presigned: needs an S3 server, storage.backend = minio")
+        return self.images
 
     @cached_property
     def preparer(self) -> Preparer:
@@ -292,7 +305,9 @@ class Services:
 
     @property
     def _embed_threads(self) -> int:
-        return max(1, available_cores() // self.network_threads)
+        # A card works on one batch while the next is handed over; more at once take memory and gain nothing.
+        most = _CARD_THREADS if self.provider.device == "cuda" else available_cores()
+        return max(1, min(most, available_cores() // self.network_threads))
 
     @property
     def _threads(self) -> int:
@@ -300,14 +315,17 @@ class Services:
 
     @property
     def _batch_size(self) -> int:
-        return max(1, self.settings.embedding.batch_size)
+        return self.settings.embedding.batch_size or _BATCH_SIZES[self.provider.device]
 
 
-def build_services(settings: Settings, *, max_pixels: int | None = None, bulk: bool = False) -> Services:
+def build_services(
+    settings: Settings, *, max_pixels: int | None = None, bulk: bool = False, processes: int = 1
+) -> Services:
     """Services over the configured stores; connects to nothing and loads nothing yet.
 
     `max_pixels` = None: the cap for files of the library's owner; the HTTP service passes its own. `bulk`: for many
-    pictures, where a network that runs once on each core beats one that shares its work among them.
+    pictures, where a network that runs once on each core beats one that shares its work among them. `processes` that do
+    the same on this machine share its cores.
     """
     import image_search.datasets.hdf5 as hdf5
 
@@ -315,12 +333,13 @@ def build_services(settings: Settings, *, max_pixels: int | None = None, bulk: b
         settings.data_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ImageStoreError(f"the data folder {str(settings.data_dir)!r} cannot be made: {error.strerror}") from error
-    network_threads = settings.embedding.threads or (1 if bulk else available_cores())
+    network_threads = settings.embedding.threads or (1 if bulk else max(1, available_cores() // processes))
+    images = _IMAGE_STORES[settings.storage.backend](settings)
     return Services(
         settings=settings,
         store=_milvus(settings),
-        images=_IMAGE_STORES[settings.storage.backend](settings),
-        provider=_provider(settings, network_threads),
+        images=images,
+        provider=_provider(settings, network_threads, images),
         shards=hdf5,
         max_pixels=max_pixels or settings.imaging.max_local_pixels,
         network_threads=network_threads,
@@ -380,22 +399,42 @@ def _milvus(settings: Settings) -> VectorStore:
         settings.milvus_uri,
         token=milvus.token,
         db_name=milvus.db_name,
+        ca_file=milvus.ca_file,
         timeout_s=milvus.timeout_s,
         ef=milvus.ef,
         nprobe=milvus.nprobe,
     )
 
 
-def _provider(settings: Settings, threads: int) -> EmbedderProvider:
+def _provider(settings: Settings, threads: int, images: ImageStore) -> EmbedderProvider:
     from image_search.embedding.projection import ProjectionFolder
     from image_search.embedding.provider import ModelProvider
 
+    # A bucket is for several machines: what one of them fits, the others need too.
+    shared = _ProjectionBucket(images) if settings.storage.backend == "minio" else None
     return ModelProvider(
         settings.embedding.model,
         cache_dir=settings.model_cache_dir,
-        projections=ProjectionFolder(settings.data_dir / "projections"),
+        projections=ProjectionFolder(settings.data_dir / "projections", shared),
         threads=threads,
+        device=settings.embedding.device,
     )
+
+
+class _ProjectionBucket:
+    """Projections as objects beside the pictures."""
+
+    def __init__(self, images: ImageStore) -> None:
+        self._images = images
+
+    def get(self, projection_id: str) -> bytes | None:
+        try:
+            return self._images.get(projection_key(projection_id))
+        except ImageNotFound:
+            return None
+
+    def put(self, projection_id: str, data: bytes) -> None:
+        self._images.put(projection_key(projection_id), data, "application/octet-stream")
 
 
 def _local_store(settings: Settings) -> ImageStore:
@@ -415,7 +454,10 @@ def _minio_store(settings: Settings) -> ImageStore:
         secret_key=storage.secret_key,
         region=storage.region,
         secure=storage.secure,
+        ca_file=storage.ca_file,
         timeout_s=storage.timeout_s,
+        public_endpoint=storage.public_endpoint,
+        url_expiry_s=storage.url_expiry_s,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from tests.support import MeanColourProvider, write_gallery
 from tests.url_servers import Serve, servers
 from tests.web_of_pictures import Web
 
+pytest_plugins = ["tests.servers"]
 SHARED = Path(__file__).parents[2] / "shared"
 
 
@@ -81,3 +83,12 @@ def serve() -> Iterator[Serve]:
 def web(serve: Serve) -> Web:
     """A server of pictures, empty."""
     return Web(serve)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say how many tests had no server to run on, and how to get one."""
+    skipped = [report for report in terminalreporter.stats.get("skipped", []) if "make servers" in str(report.longrepr)]
+    if skipped:
+        terminalreporter.write_line(
+            f"{len(skipped)} tests of real servers were skipped: `make servers` gets the servers into .servers/"
+        )

@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -111,6 +111,10 @@ class MeanColourProvider:
     @property
     def is_auto(self) -> bool:
         return False
+
+    @property
+    def device(self) -> Literal["cpu", "cuda"]:
+        return "cpu"
 
     @property
     def model_id(self) -> str:

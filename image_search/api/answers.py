@@ -7,12 +7,13 @@ from urllib.parse import quote
 
 from flask import current_app, request
 
-from image_search.api.access import settings
+from image_search.api.access import services, settings
 from image_search.api.auth import Keys
 from image_search.api.tokens import encode_query
 from image_search.names import rfc3339
 from image_search.services.answer import CheckOutcome, SearchAnswer, describe_record
 from image_search.services.trash import DeletedImage
+from image_search.storage.keys import original_key, thumbnail_key
 from image_search.types import ImageRecord, Job
 
 
@@ -22,7 +23,13 @@ def base_url() -> str:
 
 
 def picture_urls(image_id: str, collection: str) -> dict[str, str]:
-    """Absolute, signed URLs of the original and the thumbnail."""
+    """Absolute, signed URLs of the original and the thumbnail: of this service, or of the S3 server itself."""
+    signer = services().signer
+    if signer is not None:
+        return {
+            "url": signer.presigned_url(original_key(image_id)),
+            "thumbnail_url": signer.presigned_url(thumbnail_key(image_id)),
+        }
     keys: Keys = current_app.extensions["keys"]
     base = f"{base_url()}/images/{image_id}"
     suffix = f"&collection={quote(collection)}" if collection != settings().library.collection else ""

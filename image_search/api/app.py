@@ -46,6 +46,7 @@ def create_app(settings: Settings, services: Services) -> Flask:
     app.extensions["services"] = services
     # Made now, by one thread: cached_property has no lock, and two of a service would be two sets of locks.
     _ = (services.search, services.library, services.indexing, services.jobs, services.exchange, services.runner)
+    _ = services.signer
     app.extensions["keys"] = load_keys(settings)
     app.extensions["exchanges"] = threading.BoundedSemaphore(vectors.AT_ONCE)
     for resource in (search, insert, check, collections, images, indexing, jobs, vectors, status, metrics):

@@ -26,6 +26,7 @@ Role = Literal["user", "admin"]
 
 ADMIN_KEY_FILE = "admin.key"
 _SIGNING_KEY_FILE = "signing.key"
+MIN_SIGNING_KEY = 32
 _DAY_S = 86_400
 _FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via")
 
@@ -37,6 +38,8 @@ class Keys:
     user: str = field(repr=False)
     """"" = search is open."""
     admin: str = field(repr=False)
+    metrics: str = field(repr=False)
+    """Opens /metrics and nothing else; "" = there is none."""
     signing: bytes = field(repr=False)
     admin_key_file: Path | None
     """Where the admin key is kept when it was made here; None when it was configured."""
@@ -67,16 +70,22 @@ class Keys:
 def load_keys(settings: Settings) -> Keys:
     """The configured keys; what is not configured is made at the first start and kept in 0600 files.
 
-    Raises ConfigError where user and admin key are the same.
+    Raises ConfigError where two keys are the same, or one that signs is short.
     """
     security = settings.security
+    if security.metrics_key and any(_same(security.metrics_key, k) for k in (security.user_key, security.admin_key)):
+        raise ConfigError("security.metrics_key must differ from the other keys")
+    if 0 < len(security.signing_key) < MIN_SIGNING_KEY:
+        raise ConfigError(
+            f"security.signing_key has {len(security.signing_key)} characters: {MIN_SIGNING_KEY} or more are expected"
+        )
     if security.user_key and _same(security.user_key, security.admin_key):
         raise ConfigError("security.user_key and security.admin_key must differ")
     file = settings.data_dir / ADMIN_KEY_FILE
-    signing = _read_or_make(settings.data_dir / _SIGNING_KEY_FILE).encode()
+    signing = (security.signing_key or _read_or_make(settings.data_dir / _SIGNING_KEY_FILE)).encode()
     if security.admin_key:
-        return Keys(security.user_key, security.admin_key, signing, None)
-    return Keys(security.user_key, _read_or_make(file), signing, file)
+        return Keys(security.user_key, security.admin_key, security.metrics_key, signing, None)
+    return Keys(security.user_key, _read_or_make(file), security.metrics_key, signing, file)
 
 
 def presented_key() -> str:
@@ -121,12 +130,15 @@ def check_ticket(collection: str) -> None:
 
 
 def check_local() -> None:
-    """The same for role "admin", but whoever is on this machine needs no key."""
+    """The same for role "admin", but whoever is on this machine needs no key, and the metrics key does too."""
     # The peer itself: a proxy that is trusted has its place in remote_addr taken by what it forwards, and one that is
     # not trusted shows by the headers that it adds.
     peer = request.environ.get("werkzeug.proxy_fix.orig", {}).get("REMOTE_ADDR", request.remote_addr)
     forwarded = any(name in request.headers for name in _FORWARDED)
-    if forwarded or not _is_loopback(peer or ""):
+    if not forwarded and _is_loopback(peer or ""):
+        return
+    keys: Keys = current_app.extensions["keys"]
+    if not (keys.metrics and _same(presented_key(), keys.metrics)):
         check_role("admin")
 
 

@@ -1,6 +1,6 @@
 """Numbers for Prometheus: requests, how long the steps of a search took, what is in the library, which jobs there are.
 
-Of this process: with several workers each answers for itself.
+With several workers the requests of all of them are told, whichever answers.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from prometheus_client import (
     generate_latest,
 )
 from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
+from prometheus_client.values import MutexValue, ValueClass
 
 from image_search.errors import ImageSearchError
 from image_search.wiring import Services
@@ -59,7 +61,16 @@ class Metrics:
             buckets=BUCKETS_S,
             registry=self.registry,
         )
-        self.registry.register(_Library(services))
+        self._shown = self.registry
+        if ValueClass is not MutexValue:
+            # Each worker has written its numbers into a file of that folder; they are added up when somebody asks.
+            self._shown = CollectorRegistry()
+            MultiProcessCollector(self._shown)  # type: ignore[no-untyped-call]
+        self._shown.register(_Library(services))
+
+    def exposition(self) -> bytes:
+        """All numbers in Prometheus's text form."""
+        return generate_latest(self._shown)
 
 
 class _Library(Collector):
@@ -127,4 +138,4 @@ def observe_steps(timing_ms: Mapping[str, float]) -> None:
 def exposition() -> bytes:
     """All numbers in Prometheus's text form."""
     metrics: Metrics = current_app.extensions["metrics"]
-    return generate_latest(metrics.registry)
+    return metrics.exposition()

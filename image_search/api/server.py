@@ -4,33 +4,46 @@ from __future__ import annotations
 
 import json
 import logging
+import mmap
+import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
 
-from image_search.api.app import create_app
 from image_search.api.auth import load_keys
 from image_search.config import Settings
 from image_search.errors import ConfigError, ImageSearchError
 from image_search.wiring import Services, build_services, served_at
 
+GRACE_S = 30
+"""How long a worker that is told to go may still work on what it has begun."""
+WARM_UP_S = 20.0
+"""How long a worker that takes another's place may open its stores and load its model before it takes requests."""
+
 _log = logging.getLogger(__name__)
 
 
-def run_server(settings: Settings, say: Callable[[str], None], on_ready: Callable[[dict[str, str]], None]) -> None:
+def run_server(
+    read_settings: Callable[[], Settings], say: Callable[[str], None], on_ready: Callable[[dict[str, str]], None]
+) -> None:
     """Serve until a signal ends it; `on_ready` hears the address and where the admin key is kept.
 
-    Raises ConfigError where the port is taken.
+    SIGTERM lets what is being answered come to its end. SIGHUP reads the settings again and puts new workers in the
+    place of the old ones, without a request that fails. Raises ConfigError where the port is taken.
     """
+    settings = read_settings()
     http = settings.http_server
     _check_port(http.host, http.port)
     if (other := served_at(settings)) is not None:
@@ -41,7 +54,14 @@ def run_server(settings: Settings, say: Callable[[str], None], on_ready: Callabl
     if keys.admin_key_file is not None:
         ready["admin_key_file"] = str(keys.admin_key_file)
         say(f"The admin key is in {keys.admin_key_file}")
-    _Server(settings, ready["address"], lambda: on_ready(ready)).run()
+    shared = _share_numbers() if http.workers > 1 else None
+    arbiter = os.getpid()
+    try:
+        _Server(settings, read_settings, ready["address"], lambda: on_ready(ready)).run()
+    finally:
+        # A worker that ends comes by here too: it was forked in there.
+        if shared is not None and os.getpid() == arbiter:
+            shutil.rmtree(shared, ignore_errors=True)
 
 
 def choose_model(config_file: Path | None, overrides: Mapping[str, str]) -> dict[str, str]:
@@ -73,13 +93,40 @@ def prepare_library(
         shutil.rmtree(drawn)
 
 
+class _Arbiter(Arbiter):  # type: ignore[misc]
+    """gunicorn's, but at a reload the old workers serve on until the new ones can."""
+
+    def manage_workers(self) -> None:
+        until_s = time.monotonic() + WARM_UP_S
+        while len(self.WORKERS) > self.num_workers and time.monotonic() < until_s:
+            ages = sorted(worker.age for worker in self.WORKERS.values())
+            if all(self.app.serves(age) for age in ages[-self.num_workers :]):
+                break
+            self.reap_workers()
+            time.sleep(0.05)
+        super().manage_workers()
+
+
 class _Server(BaseApplication):  # type: ignore[misc]
     """gunicorn with threads; everything is opened in the worker, after the fork."""
 
-    def __init__(self, settings: Settings, address: str, on_ready: Callable[[], None]) -> None:
-        self._settings, self._address, self._on_ready = settings, address, on_ready
+    def __init__(
+        self, settings: Settings, read_settings: Callable[[], Settings], address: str, on_ready: Callable[[], None]
+    ) -> None:
+        self._settings, self._read_settings = settings, read_settings
+        self._address, self._on_ready = address, on_ready
         self._services: Services | None = None
+        self._age = 0
+        # Shared with the workers: a byte for each, by its age, says that it serves.
+        self._serving = mmap.mmap(-1, mmap.PAGESIZE)
         super().__init__()
+
+    def run(self) -> None:
+        _Arbiter(self).run()
+
+    def serves(self, age: int) -> bool:
+        """Whether the worker of that age takes requests."""
+        return bool(self._serving[age % len(self._serving)])
 
     def load_config(self) -> None:
         http = self._settings.http_server
@@ -89,23 +136,53 @@ class _Server(BaseApplication):  # type: ignore[misc]
             "worker_class": "gthread",
             "threads": http.threads,
             "timeout": 120,
-            "graceful_timeout": 30,
+            "graceful_timeout": GRACE_S,
             "preload_app": False,
             "control_socket_disable": True,
-            "worker_tmp_dir": "/dev/shm" if Path("/dev/shm").is_dir() else None,  # noqa: S108
+            "worker_tmp_dir": _memory_folder(),
             "loglevel": "warning",
             "when_ready": lambda _server: self._on_ready(),
+            "pre_fork": lambda _server, worker: self._note(worker.age, 0),
+            "post_fork": lambda _server, worker: setattr(self, "_age", worker.age),
+            "post_worker_init": lambda worker: self._note(worker.age, 1),
             "worker_exit": lambda _server, _worker: self._close(),
         }
         for key, value in values.items():
             self.cfg.set(key, value)
 
+    def reload(self) -> None:
+        """Take the settings as they are now; one that cannot be used leaves those that are in force."""
+        try:
+            fresh = self._read_settings()
+            load_keys(fresh)
+        except ImageSearchError as error:
+            _log.error("the settings are not read again: %s", error)
+        else:
+            if fresh.http_server.workers > 1 and _NUMBERS not in os.environ:
+                _log.error("one worker cannot become several by a reload: stop the service and start it again")
+            else:
+                self._settings = fresh
+        super().reload()
+
     def load(self) -> Flask:
-        self._services = build_services(self._settings, max_pixels=self._settings.imaging.max_pixels)
-        app = create_app(self._settings, self._services)
-        threading.Thread(target=self._warm_up, args=(self._services,), name="warm-up", daemon=True).start()
+        # Imported here, after the fork: what counts requests looks at its import where its numbers are kept.
+        from image_search.api.app import create_app
+
+        settings = self._settings
+        self._services = build_services(
+            settings, max_pixels=settings.imaging.max_pixels, processes=settings.http_server.workers
+        )
+        app = create_app(settings, self._services)
+        warm_up = threading.Thread(target=self._warm_up, args=(self._services,), name="warm-up", daemon=True)
+        warm_up.start()
+        if self._age > settings.http_server.workers:
+            # Others serve meanwhile; those of the first start say at /readyz how far they are.
+            warm_up.join(WARM_UP_S)
         self._services.runner.start()
         return app
+
+    def _note(self, age: int, serves: int) -> None:
+        self._serving[age % len(self._serving)] = serves
 
     def _warm_up(self, services: Services) -> None:
         """Open the stores and load the model now, not in somebody's first search; say where we serve."""
@@ -123,6 +200,22 @@ class _Server(BaseApplication):  # type: ignore[misc]
     def _close(self) -> None:
         if self._services is not None:
             self._services.close()
+
+
+_NUMBERS = "PROMETHEUS_MULTIPROC_DIR"
+"""Where prometheus_client's processes keep their numbers in common."""
+
+
+def _share_numbers() -> Path:
+    """A fresh folder in which the workers' numbers meet, so that /metrics tells all of them whichever answers."""
+    folder = Path(tempfile.mkdtemp(prefix="image-search-numbers-", dir=_memory_folder()))
+    os.environ[_NUMBERS] = str(folder)
+    return folder
+
+
+def _memory_folder() -> str | None:
+    """A folder in memory; None where there is none: a worker's sign of life must not wait for a disk."""
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
 
 
 def _command(config_file: Path | None, overrides: Mapping[str, str]) -> list[str]:

@@ -9,7 +9,7 @@ import click
 from rich.table import Table
 
 from image_search.cli.context import CliContext, collection_option, console, emit, json_option, pass_context, say
-from image_search.config import load_settings
+from image_search.config import Settings, load_settings
 
 
 @click.command()
@@ -36,9 +36,13 @@ def serve(
 
     flags = {"http_server.host": host, "http_server.port": str(port) if port is not None else None}
     overrides = {**context.overrides, **{key: value for key, value in flags.items() if value is not None}}
-    settings = load_settings(context.config_file, overrides=overrides)
+
+    def read_settings() -> Settings:
+        return load_settings(context.config_file, overrides=overrides)
+
+    settings = read_settings()
     chosen = choose_model(context.config_file, overrides)
-    say(f"Model: {chosen['model_id'] or 'not known yet'} ({chosen['reason']})")
+    say(f"Model: {chosen['model_id'] or 'not known yet'} ({chosen['reason']}), on {chosen['device']}")
     prepare_library(settings, context.config_file, overrides, images=images, samples=samples)
 
     def on_ready(ready: dict[str, str]) -> None:
@@ -46,7 +50,7 @@ def serve(
         if settings.library.data_dir:
             say(f"Other commands on this library: image-search --data-dir {shlex.quote(str(settings.data_dir))} ...")
 
-    run_server(settings, say, on_ready)
+    run_server(read_settings, say, on_ready)
 
 
 @click.group()
@@ -115,4 +119,32 @@ def status(context: CliContext, collection: str | None, as_json: bool) -> None:
     emit(data, as_json=as_json, text=text)
 
 
-COMMANDS = (serve, config, status)
+@click.command()
+@collection_option
+@json_option
+@pass_context
+def init(context: CliContext, collection: str | None, as_json: bool) -> None:
+    """Make ready what a service needs: the model's file, the bucket, the collection. What is there already stays.
+
+    \b
+    Example:
+      image-search init
+    """
+    from image_search.embedding.hub import pull_model
+    from image_search.embedding.models import REGISTRY, registered_path
+
+    settings, name = context.settings, context.collection(collection)
+    spec = REGISTRY.get(settings.embedding.model)
+    pulled = spec is not None and bool(spec.repo_id) and not registered_path(spec, settings.model_cache_dir).is_file()
+    if spec is not None and pulled:
+        say(f"Fetching {spec.name}")
+        pull_model(spec.name, settings.model_cache_dir)
+    with context.services(creates=True) as services:
+        services.images.ping()
+        made = not services.collections.exists(name)
+        model = services.collections.open_or_create(name).spec.model_id
+    data = {"collection": name, "made": made, "model": model, "pulled": pulled}
+    emit(data, as_json=as_json, text=lambda: say(f"Collection {name!r} is {'made' if made else 'there'}, with {model}"))
+
+
+COMMANDS = (serve, init, config, status)

@@ -79,10 +79,10 @@ def models_which(context: CliContext, collection: str | None, as_json: bool) -> 
     # An empty folder elsewhere answers for a library that is not there: asking must not make one.
     with context.services(temporary=not context.has_library()) as services:
         try:
-            chosen = asdict(services.library.choose_model(name))
+            chosen = {**asdict(services.library.choose_model(name)), "device": services.provider.device}
         except VectorStoreError as error:
             # A store that is not up yet says nothing about the model: a service may start before it.
-            chosen = {"model_id": "", "why": "unknown", "reason": str(error)}
+            chosen = {"model_id": "", "why": "unknown", "reason": str(error), "device": services.provider.device}
     emit(chosen, as_json=as_json, text=lambda: click.echo(f"{chosen['model_id'] or 'unknown'} ({chosen['reason']})"))
 
 

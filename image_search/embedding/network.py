@@ -3,32 +3,59 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import onnxruntime as ort
 
 from image_search.embedding.models import ModelSpec
-from image_search.errors import EmbedderError
-from image_search.interfaces import FloatArray
+from image_search.errors import ConfigError, EmbedderError
+from image_search.interfaces import Device, FloatArray
 from image_search.machine import available_cores
+
+_CUDA = "CUDAExecutionProvider"
+_CPU = "CPUExecutionProvider"
+_NO_CUDA = "embedding.device = cuda: {}. Choose auto or cpu, or see docs/deploy.md for what a graphics card needs"
+
+
+def choose_device(wanted: Device) -> Literal["cpu", "cuda"]:
+    """What a network will run on. Raises ConfigError where that was named and cannot be."""
+    there = _CUDA in ort.get_available_providers()
+    if wanted == "cuda" and not there:
+        raise ConfigError(
+            _NO_CUDA.format("this ONNX Runtime cannot use a graphics card (image-search[gpu] brings one)")
+        )
+    return "cuda" if there and wanted != "cpu" else "cpu"
 
 
 class Network:
     """An ONNX Runtime session. Safe to call from several threads; make it after a fork, never before."""
 
-    def __init__(self, path: Path, spec: ModelSpec, *, threads: int = 0) -> None:
-        """Load the file. `threads` = 0: one for each core. Raises EmbedderError where it is not what `spec` says."""
+    def __init__(self, path: Path, spec: ModelSpec, *, threads: int = 0, device: Device = "cpu") -> None:
+        """Load the file. `threads` = 0: one for each core. Raises EmbedderError where it is not what `spec` says,
+        ConfigError where it cannot run on the `device` that is named."""
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads or available_cores()
         options.inter_op_num_threads = 1
         # Waiting threads must not spin: decoding shares the cores during a bulk run.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
+        chosen = choose_device(device)
+        providers: list[Any] = [_CPU]
+        if chosen == "cuda":
+            # CUDA's libraries come as Python packages, which the loader of the system does not know.
+            ort.preload_dlls()
+            # Without it every batch size that was not seen before is tried out at length.
+            providers.insert(0, (_CUDA, {"cudnn_conv_algo_search": "HEURISTIC"}))
         try:
-            self._session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            self._session = ort.InferenceSession(str(path), options, providers=providers)
         # onnxruntime's exceptions are made in C++ without a common base class.
         except Exception as error:
             raise EmbedderError(f"model file {path.name!r} cannot be loaded: it is no valid ONNX network") from error
+        # ONNX Runtime goes on without a card that it cannot use, and only says so in its log.
+        self.device: Literal["cpu", "cuda"] = "cuda" if _CUDA in self._session.get_providers() else "cpu"
+        if device == "cuda" and self.device != "cuda":
+            raise ConfigError(_NO_CUDA.format("no graphics card, driver or CUDA library that fits was found"))
         self._spec = spec
         inputs = [i.name for i in self._session.get_inputs()]
         outputs = [o.name for o in self._session.get_outputs()]

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,14 +112,34 @@ def make_random(raw_dim: int, dim: int, model_id: str) -> Projection:
     return _make("random", model_id, np.zeros(raw_dim, np.float32), np.ascontiguousarray(matrix, dtype=np.float32))
 
 
-class ProjectionFolder:
-    """Artefacts as files named by their id. They are written once and never changed."""
+class SharedProjections(Protocol):
+    """Where several machines have their projections in common."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def get(self, projection_id: str) -> bytes | None:
+        """The artefact's bytes; None where there is none."""
+        ...
+
+    def put(self, projection_id: str, data: bytes) -> None:
+        """Keep it, whole or not at all."""
+        ...
+
+
+class ProjectionFolder:
+    """Artefacts as files named by their id. They are written once and never changed.
+
+    With a `shared` place each goes there too, and comes from there where this machine has none.
+    """
+
+    def __init__(self, folder: Path, shared: SharedProjections | None = None) -> None:
+        self._folder, self._shared = folder, shared
 
     def save(self, projection: Projection) -> None:
         """Write the artefact, whole or not at all; one that is there stays. Raises EmbedderError."""
+        if self._shared is not None and self._shared.get(projection.projection_id) is None:
+            self._shared.put(projection.projection_id, projection.to_bytes())
+        self._write(projection)
+
+    def _write(self, projection: Projection) -> None:
         path = self._path(projection.projection_id)
         if path.exists():
             return
@@ -139,6 +159,8 @@ class ProjectionFolder:
     def load(self, projection_id: str) -> Projection:
         """The artefact of that id. Raises EmbedderError where it is missing or damaged."""
         path = self._path(projection_id)
+        if not path.exists() and self._shared is not None and (data := self._shared.get(projection_id)) is not None:
+            self._write(projection_from_bytes(data))
         if not path.exists():
             raise EmbedderError(
                 f"projection {projection_id!r} is missing from the data folder; the collection cannot be searched "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from image_search.embedding.models import (
     AUTO,
@@ -24,9 +24,10 @@ from image_search.embedding.projection import (
     projection_from_bytes,
 )
 from image_search.errors import ModelMismatch
-from image_search.interfaces import FloatArray
+from image_search.interfaces import Device, FloatArray
 
 if TYPE_CHECKING:
+    from image_search.embedding.network import Network
     from image_search.embedding.pipeline import TowheeEmbedder
 
 
@@ -40,13 +41,15 @@ class ModelProvider:
         cache_dir: Path,
         projections: ProjectionFolder,
         threads: int,
+        device: Device = "cpu",
         file: ModelFile | None = None,
     ) -> None:
         """`model`: a name, a path, or "auto"; `file`: where it was found already."""
-        self._model, self._cache_dir, self._threads = model, cache_dir, threads
+        self._model, self._cache_dir, self._threads, self._wanted = model, cache_dir, threads, device
         self._projections = projections
         self._lock = threading.RLock()
         self._file = file
+        self._network: Network | None = None
         self._plain: TowheeEmbedder | None = None
         self._embedders: dict[str, TowheeEmbedder] = {}
         self._others: dict[str, ModelProvider] = {}
@@ -55,6 +58,14 @@ class ModelProvider:
     def is_auto(self) -> bool:
         """Whether a library's own model is used, whichever that is."""
         return self._model == AUTO
+
+    @property
+    def device(self) -> Literal["cpu", "cuda"]:
+        """What a network runs on; before one is loaded, what it should. Raises ConfigError."""
+        from image_search.embedding.network import choose_device
+
+        with self._lock:
+            return self._network.device if self._network is not None else choose_device(self._wanted)
 
     @property
     def model_id(self) -> str:
@@ -86,6 +97,7 @@ class ModelProvider:
             cache_dir=self._cache_dir,
             projections=self._projections,
             threads=self._threads,
+            device=self._wanted,
             file=file,
         )
 
@@ -128,7 +140,8 @@ class ModelProvider:
                 from image_search.embedding.pipeline import TowheeEmbedder
 
                 file = self._found()
-                self._plain = TowheeEmbedder(file, Network(file.path, file.spec, threads=self._threads))
+                self._network = Network(file.path, file.spec, threads=self._threads, device=self._wanted)
+                self._plain = TowheeEmbedder(file, self._network)
                 note_model(file, self._cache_dir)
             return self._plain
 

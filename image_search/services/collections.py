@@ -126,11 +126,13 @@ class Collections:
     def open_or_create(self, name: str, provider: EmbedderProvider | None = None) -> OpenCollection:
         """The collection; where there is none yet, made for a model (default: the one that a new library takes)."""
         provider = provider or self.provider
-        with self._lock:
-            if not self.exists(name):
-                wanted = parse_projection(self.projection)
-                projection_id = provider.make_random(wanted.dim) if wanted.kind == "random" else "none"
-                self.create(name, self.new_spec(projection_id, provider=provider))
+        if not self.exists(name):
+            # One process at a time: two first inserts would make two collections, one of which nobody would see.
+            with self._lock, self.gate.switching():
+                if not self.exists(name):
+                    wanted = parse_projection(self.projection)
+                    projection_id = provider.make_random(wanted.dim) if wanted.kind == "random" else "none"
+                    self.create(name, self.new_spec(projection_id, provider=provider))
         return self.open(name)
 
     def read(self, name: str, action: Callable[[OpenCollection], T]) -> T:

@@ -27,7 +27,7 @@ from image_search.services.preparing import THUMBNAIL_TYPE, Preparer
 from image_search.services.raw_vectors import as_kept
 from image_search.services.trash import DeletedPage, Trash
 from image_search.storage.keys import check_image_id, original_key, thumbnail_key, vector_key
-from image_search.types import CollectionSpec, ImageRecord
+from image_search.types import CollectionSpec, ImageRecord, SearchParams
 
 MAX_PAGE = 1000
 """Pictures of one page of a list."""
@@ -144,7 +144,9 @@ class LibraryService:
         prepared = self._preparer.prepare(
             data, image_id=image_id, source_name=source_name, words=words, shortest_px=embedder.shortest_px
         )
-        old = store.get(opened.physical, [image_id]).get(image_id)
+        # Another process may have written it a moment ago; its original lay there first, and looking for that is quick.
+        latest = self._images.exists(prepared.record.object_key)
+        old = store.get(opened.physical, [image_id], latest=latest).get(image_id)
         if old is not None:
             merged = merge_records(old, prepared.record, on_duplicate)
             if merged != old:
@@ -164,6 +166,9 @@ class LibraryService:
     def get(self, collection: str, image_id: str) -> ImageRecord:
         """The record of a picture. Raises ImageNotFound, CollectionNotFound."""
         found = self._rows(collection, [check_image_id(image_id)])
+        if image_id not in found:
+            # Another process may have written it a moment ago: only what is not there costs the longer look.
+            found = self._rows(collection, [image_id], latest=True)
         if image_id not in found:
             raise ImageNotFound(f"no picture {image_id!r} in collection {collection!r}")
         return found[image_id]
@@ -214,7 +219,7 @@ class LibraryService:
         store = self._collections.store
 
         def change(physical: str) -> ImageRecord:
-            old = store.get(physical, [image_id]).get(image_id)
+            old = store.get(physical, [image_id], latest=True).get(image_id)
             if old is None:
                 raise ImageNotFound(f"no picture {image_id!r} in collection {collection!r}")
             new = changed_record(old, changes)
@@ -318,28 +323,35 @@ class LibraryService:
         return ModelChoice(provider.model_id, "default", "the default of a new library")
 
     def check_ready(self, collection: str) -> None:
-        """Return when stores answer and the model is loaded. Raises the error of the part that is not."""
-        self._collections.store.ping()
+        """Return when the model is loaded, the files' store answers and a search does. Raises the error of the part."""
+        store = self._collections.store
+        store.ping()
         self._images.ping()
         if self._collections.exists(collection):
-            self._collections.open(collection)
+            opened = self._collections.open(collection)
+            # A server that has just come back answers questions before it can search.
+            store.search(opened.physical, np.eye(1, opened.spec.dim, dtype=np.float32), SearchParams(top_k=1))
         else:
             self._collections.provider.get("none")
 
-    def _rows(self, collection: str, image_ids: Sequence[str]) -> dict[str, ImageRecord]:
-        return self._collections.look(collection, lambda physical: self._collections.store.get(physical, image_ids))
+    def _rows(self, collection: str, image_ids: Sequence[str], *, latest: bool = False) -> dict[str, ImageRecord]:
+        store = self._collections.store
+        return self._collections.look(collection, lambda physical: store.get(physical, image_ids, latest=latest))
 
     def _check_shown(self, image_id: str, collection: str | None) -> None:
         """Raise ImageNotFound where no collection shows the picture: the file of a deleted one is nobody's any more."""
         check_image_id(image_id)
         if collection is not None and self._shows(collection, image_id):
             return
-        if not any(self._shows(name, image_id) for name in self._collections.names() if name != collection):
+        names = self._collections.names()
+        # Another process may have inserted it a moment ago: only what is not there costs the longer look.
+        looks = [(name, False) for name in names if name != collection] + [(name, True) for name in names]
+        if not any(self._shows(name, image_id, latest=latest) for name, latest in looks):
             raise ImageNotFound(f"no picture {image_id!r}")
 
-    def _shows(self, collection: str, image_id: str) -> bool:
+    def _shows(self, collection: str, image_id: str, *, latest: bool = False) -> bool:
         try:
-            return image_id in self._rows(collection, [image_id])
+            return image_id in self._rows(collection, [image_id], latest=latest)
         except CollectionNotFound:
             return False
 

@@ -115,9 +115,9 @@ class Trash:
         taken: set[str] = set()
 
         def move(physical: str) -> None:
-            records = store.get(physical, image_ids)
+            records = store.get(physical, image_ids, latest=True)
             spec = store.describe_collection(physical)
-            vectors = store.get_embeddings(physical, list(records)) if records else {}
+            vectors = store.get_embeddings(physical, list(records), latest=True) if records else {}
             now_s = time.time()
             for image_id, record in records.items():
                 if image_id not in vectors:
@@ -144,7 +144,7 @@ class Trash:
 
     def _put_back(self, opened: OpenCollection, image_id: str) -> ImageRecord:
         store = self._collections.store
-        there = store.get(opened.physical, [image_id]).get(image_id)
+        there = store.get(opened.physical, [image_id], latest=True).get(image_id)
         entry = self._find(opened.name, image_id)
         if there is not None:
             if entry is None:
@@ -248,7 +248,8 @@ class Trash:
             self._images.delete(trash_key(collection, image_id))
 
     def _rows(self, physical: str, image_ids: Sequence[str]) -> set[str]:
-        return set(self._collections.store.get(physical, image_ids))
+        # Files go by what this says: a picture that another process has just written must not lose its own.
+        return set(self._collections.store.get(physical, image_ids, latest=True))
 
     def _ids(self, collection: str, after: str | None) -> Iterator[str]:
         last = trash_key(collection, after) if after else ""

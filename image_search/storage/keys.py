@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from datetime import date
 
@@ -9,7 +10,7 @@ from image_search.errors import ImageNotFound, InvalidParameter
 from image_search.names import check_collection_name, is_sha256
 
 _KEY = re.compile(
-    r"(?:originals|thumbnails|vectors/[a-z0-9-]{1,80}|trash/[A-Za-z](?:[A-Za-z0-9]|_(?!_)){0,62}"
+    r"(?:originals|thumbnails|projections|vectors/[a-z0-9-]{1,80}|trash/[A-Za-z](?:[A-Za-z0-9]|_(?!_)){0,62}"
     r"|queries/[0-9]{4}-[0-9]{2}-[0-9]{2})"
     r"/[0-9a-f]{2}/[0-9a-f]{64}"
 )
@@ -19,6 +20,7 @@ THUMBNAILS = "thumbnails/"
 VECTORS = "vectors/"
 TRASH = "trash/"
 QUERIES = "queries/"
+PROJECTIONS = "projections/"
 
 
 def check_image_id(image_id: str) -> str:
@@ -63,6 +65,11 @@ def trash_key(collection: str, image_id: str) -> str:
 def query_key(day: date, image_id: str) -> str:
     """Key of a picture that was searched with on that day; it is no picture of the library."""
     return f"{QUERIES}{day:%Y-%m-%d}/{_fan_out(image_id)}"
+
+
+def projection_key(projection_id: str) -> str:
+    """Key of a projection's artefact, named by the SHA-256 of its id."""
+    return f"{PROJECTIONS}{_fan_out(hashlib.sha256(projection_id.encode()).hexdigest())}"
 
 
 def in_trash(key: str) -> tuple[str, str]:

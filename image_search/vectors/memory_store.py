@@ -176,14 +176,14 @@ class MemoryVectorStore:
         found.sort(key=lambda image_id: (-scores[image_id], image_id))
         return [SearchHit(records[i], scores[i]) for i in found[params.offset : params.offset + params.top_k]]
 
-    def get(self, name: str, image_ids: Sequence[str]) -> dict[str, ImageRecord]:
+    def get(self, name: str, image_ids: Sequence[str], *, latest: bool = False) -> dict[str, ImageRecord]:
         """The records of those ids that exist."""
         check_ids(image_ids)
         with self._lock:
             records = self._open(name).records
             return {image_id: records[image_id] for image_id in image_ids if image_id in records}
 
-    def get_embeddings(self, name: str, image_ids: Sequence[str]) -> dict[str, FloatArray]:
+    def get_embeddings(self, name: str, image_ids: Sequence[str], *, latest: bool = False) -> dict[str, FloatArray]:
         """Copies of the (dim,) embeddings of those ids that exist."""
         check_ids(image_ids)
         with self._lock:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from image_search.errors import (
     CollectionExists,
@@ -20,6 +22,7 @@ from image_search.vectors.checks import check_name, is_name
 from image_search.vectors.milvus_connection import MilvusConnection
 from image_search.vectors.milvus_schema import (
     BM25_COLUMN,
+    DESCRIPTION_PROPERTY,
     PHASH_COLUMN,
     Capabilities,
     from_description,
@@ -143,7 +146,7 @@ class MilvusCatalogue:
             raise CollectionNotFound(f"no collection {name!r}") from error
         return OpenCollection(
             name=answer["collection_name"],
-            spec=from_description(name, answer["description"]),
+            spec=from_description(name, _description(answer)),
             present=frozenset(column["name"] for column in answer["fields"]),
             generation=-1,
             seen_s=time.monotonic(),
@@ -154,7 +157,7 @@ class MilvusCatalogue:
         if len(self._connection.call("list_indexes", opened.name)) < len(indexes(opened.spec, can)):
             # Its maker was killed between making and indexing it: such a collection cannot be searched.
             self._connection.build_indexes(opened.name, opened.spec, can)
-        self._connection.call("load_collection", opened.name)
+        self._connection.load(opened.name)
 
     def _ours(self) -> list[tuple[str, tuple[str, ...]]]:
         """(name, aliases) of our collections, of whatever schema version."""
@@ -164,6 +167,14 @@ class MilvusCatalogue:
                 answer = self._connection.call("describe_collection", name)
             except CollectionNotFound:
                 continue  # dropped since it was listed
-            if is_ours(answer["description"]):
-                found.append((name, tuple(answer.get("aliases") or ())))
+            if is_ours(_description(answer)):
+                aliases = answer.get("aliases") or ()
+                if self._connection.capabilities().lite3:
+                    aliases = self._connection.call("list_aliases", name)["aliases"]
+                found.append((name, tuple(aliases)))
         return found
+
+
+def _description(answer: Mapping[str, Any]) -> str:
+    kept = answer["description"] or answer.get("properties", {}).get(DESCRIPTION_PROPERTY, "")
+    return str(kept)

@@ -23,6 +23,7 @@ from image_search.types import CollectionSpec
 from image_search.vectors.lite_engine import LiteEngine
 from image_search.vectors.milvus_schema import (
     BM25_COLUMN,
+    DESCRIPTION_PROPERTY,
     WORDS_COLUMN,
     Capabilities,
     columns,
@@ -30,7 +31,7 @@ from image_search.vectors.milvus_schema import (
     to_description,
 )
 
-Meaning: TypeAlias = Literal["refused", "lost", "retry", "absent"]
+Meaning: TypeAlias = Literal["refused", "denied", "lost", "retry", "unloaded", "absent"]
 
 MEANINGS: Final[Mapping[type[Exception], Meaning]] = {
     exceptions.MilvusException: "refused",
@@ -68,13 +69,30 @@ _STATUS_MEANINGS: Final[Mapping[grpc.StatusCode, Meaning]] = {
     grpc.StatusCode.DEADLINE_EXCEEDED: "retry",
     grpc.StatusCode.RESOURCE_EXHAUSTED: "retry",
     grpc.StatusCode.ABORTED: "retry",
+    grpc.StatusCode.UNAUTHENTICATED: "denied",
+    grpc.StatusCode.PERMISSION_DENIED: "denied",
 }
 
+_DENIED = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
+
 _CODE_MEANINGS: Final[Mapping[int, Meaning]] = {
+    1: "retry",  # the service is not ready
     2: "lost",  # CONNECT_FAILED, which is pymilvus's own
     8: "retry",  # rate limit
     100: "absent",
+    101: "unloaded",
+    103: "unloaded",  # not wholly
+    **dict.fromkeys((500, 501, 503), "retry"),  # a channel has nobody who serves it now
+    **dict.fromkeys((901, 902, 903, 904, 905), "retry"),  # a node is gone, or not there yet
 }
+_COMING_BACK = re.compile(
+    "shard leader|shard delegator|not serviceable|node is not healthy|context canceled|context deadline exceeded|"
+    "etcdserver|connection refused|connection reset",
+    re.IGNORECASE,
+)
+"""What a server that is starting, or that lost a part of itself, says under the code of everything unforeseen."""
+_LOAD_AGAIN_S = 5.0
+"""A server that was killed takes up to half a minute until its collections are loaded again, by itself."""
 _LEGACY_COLLECTION_NOT_EXISTS = 4
 
 _LITE_CHANNEL: Final[Mapping[str, int]] = {
@@ -85,6 +103,9 @@ _LITE_CHANNEL: Final[Mapping[str, int]] = {
 
 _OLDEST = (2, 3)
 _RECONNECT_PAUSE_S = 0.5
+_LOAD_S = 10.0
+"""Loading a collection into a server's memory takes longer than any other call."""
+_LOAD_POLL_S = 0.1
 
 
 class ConnectionLost(VectorStoreError):
@@ -94,26 +115,41 @@ class ConnectionLost(VectorStoreError):
         super().__init__(message, retryable=True)
 
 
+class NotLoaded(VectorStoreError):
+    """The server knows the collection, and cannot search it now."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, retryable=True)
+
+
 class MilvusConnection:
     """One client, made at first use, of a `.db` file (through `lite_engine`) or of a server by its URI."""
 
-    def __init__(self, uri: str, *, token: str = "", db_name: str = "", timeout_s: float = 30.0) -> None:
+    def __init__(
+        self, uri: str, *, token: str = "", db_name: str = "", ca_file: str = "", timeout_s: float = 30.0
+    ) -> None:
         self.is_lite = uri.endswith(".db")
         if not self.is_lite and not re.match(r"https?://[^/]", uri):
             raise ConfigError(
                 f"{uri!r} is no place of a vector database: "
                 "a file whose name ends in .db, or http(s)://host:port, is expected"
             )
+        if ca_file and not Path(ca_file).is_file():
+            raise ConfigError(f"milvus.ca_file = {ca_file!r}: no such file")
         self.engine = LiteEngine(Path(uri)) if self.is_lite else None
         self._uri = uri
         self._token = token
         self._db_name = db_name
+        self._ca_file = ca_file
         self._timeout_s = timeout_s
         self._lock = threading.Lock()
         self._client: Any = None
         self._can: Capabilities | None = None
+        self._refused_s = 0.0
+        """When a connection was last tried in vain."""
         self.generation = 0
         """Grows with every new client: what was loaded through the last one may not be loaded any more."""
+        self._asked_to_load_s: dict[str, float] = {}
 
     def call(self, method: str, *args: Any, retry_as: str | None = None, **kwargs: Any) -> Any:
         """What the client's method returns.
@@ -130,9 +166,20 @@ class MilvusConnection:
             self._drop(client)
             if not self.is_lite:
                 time.sleep(_RECONNECT_PAUSE_S)
+        except NotLoaded:
+            self._load_again(client, str(args[0]))
+            raise
         client = self._connect()
         with _translate_errors():
             return getattr(client, retry_as or method)(*args, **kwargs)
+
+    def _load_again(self, client: Any, name: str) -> None:
+        """Have the server load a collection that somebody released, without waiting for it."""
+        now_s = time.monotonic()
+        if now_s - self._asked_to_load_s.get(name, -_LOAD_AGAIN_S) >= _LOAD_AGAIN_S:
+            self._asked_to_load_s[name] = now_s
+            with contextlib.suppress(VectorStoreError, CollectionNotFound), _translate_errors():
+                client.load_collection(name, timeout=1.0)
 
     def capabilities(self) -> Capabilities:
         """What collections made here can have; asks the server once."""
@@ -157,7 +204,8 @@ class MilvusConnection:
                     output_field_names=[BM25_COLUMN],
                 )
             )
-        self.call("create_collection", name, schema=schema, consistency_level="Bounded")
+        kept: dict[str, Any] = {"properties": {DESCRIPTION_PROPERTY: to_description(spec)}} if can.lite3 else {}
+        self.call("create_collection", name, schema=schema, consistency_level="Bounded", **kept)
         try:
             self.build_indexes(name, spec, can)
         except VectorStoreError:
@@ -172,7 +220,23 @@ class MilvusConnection:
             params.add_index(**index)
         # Waiting for an index takes pymilvus half a second each; an empty collection has nothing to wait for.
         self.call("create_index", name, params, sync=False)
-        self.call("load_collection", name)
+        self.load(name)
+
+    def load(self, name: str) -> None:
+        """Return when the collection can be searched. Raises VectorStoreError, retryable where that takes long."""
+        if self.is_lite or self.capabilities().lite3:
+            self.call("load_collection", name)
+            return
+        # Asked for first: most often it is loaded, and a server under load takes seconds to load it once more.
+        deadline_s = time.monotonic() + max(self._timeout_s, _LOAD_S)
+        asked = False
+        while self.call("get_load_state", name)["state"].name != "Loaded":
+            if not asked:
+                self.call("load_collection", name, _async=True)
+                asked = True
+            elif time.monotonic() > deadline_s:
+                raise _ours("unloaded", "")
+            time.sleep(_LOAD_POLL_S)
 
     def close(self) -> None:
         """Close the client, and the engine if this process runs it."""
@@ -187,10 +251,18 @@ class MilvusConnection:
         client = self._client
         if client is not None:
             return client
+        began_s = time.monotonic()
         with self._lock:
             client = self._client
             if client is None:
-                client = self._client = self._new_client()
+                if self._refused_s > began_s:
+                    # Another thread has tried while this one waited: it need not wait as long once more.
+                    raise _ours("lost", "")
+                try:
+                    client = self._client = self._new_client()
+                except ConnectionLost:
+                    self._refused_s = time.monotonic()
+                    raise
                 self.generation += 1
             return client
 
@@ -199,6 +271,7 @@ class MilvusConnection:
         logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
         uri = self._uri if self.engine is None else self.engine.uri()
         timeout_s = min(self._timeout_s, 10.0)
+        tls = {"server_pem_path": self._ca_file} if self._ca_file else {}
         with _translate_errors():
             return MilvusClient(
                 uri=uri,
@@ -207,6 +280,7 @@ class MilvusConnection:
                 timeout=timeout_s,
                 dedicated=True,
                 grpc_options=dict(_LITE_CHANNEL) if self.is_lite else {},
+                **tls,
             )
 
     def _drop(self, client: Any) -> None:
@@ -221,14 +295,17 @@ class MilvusConnection:
 
 
 def _of_version(version: str) -> Capabilities:
+    if version.startswith("milvus_lite"):
+        # `milvus-lite server` 3.x: its numbers are not Milvus's, and its one type of dense vector is float.
+        return Capabilities(binary_vector=False, text=True, lite3=True)
     match = re.search(r"(\d+)\.(\d+)", version)
     if match is None:
         # A development build says a commit instead of a number.
-        return Capabilities(several_vectors=True, text=True)
+        return Capabilities(binary_vector=True, text=True)
     number = (int(match[1]), int(match[2]))
     if number < _OLDEST:
         raise VectorStoreError(f"the Milvus server is version {version}; 2.3 or newer is expected")
-    return Capabilities(several_vectors=number >= (2, 4), text=number >= (2, 5))
+    return Capabilities(binary_vector=number >= (2, 4), text=number >= (2, 5), like=number >= (2, 4))
 
 
 @contextlib.contextmanager
@@ -256,6 +333,9 @@ def _translate_errors() -> Iterator[None]:
 
 def _meaning(error: exceptions.MilvusException) -> Meaning:
     code = error.code
+    if isinstance(error.__cause__, grpc.Call) and error.__cause__.code() in _DENIED:
+        # pymilvus says of a wrong password what it says of a server that is not there.
+        return "denied"
     if isinstance(code, grpc.StatusCode):
         return _STATUS_MEANINGS.get(code, "refused")
     if error.compatible_code == _LEGACY_COLLECTION_NOT_EXISTS:
@@ -265,13 +345,22 @@ def _meaning(error: exceptions.MilvusException) -> Meaning:
     by_code = _CODE_MEANINGS.get(int(code))
     if by_code is not None:
         return by_code
+    if _COMING_BACK.search(str(error.message)):
+        return "retry"
     by_class = next(MEANINGS[kind] for kind in type(error).__mro__ if kind in MEANINGS)
     return "retry" if by_class == "refused" and error.retriable else by_class
 
 
 def _ours(meaning: Meaning, detail: str) -> ImageSearchError:
     if meaning == "lost":
-        return ConnectionLost("the vector database does not answer: check that it runs, and try again")
+        return ConnectionLost(
+            "the vector database does not answer: check that it runs (and speaks TLS or not, as milvus.uri says), "
+            "and try again"
+        )
+    if meaning == "denied":
+        return VectorStoreError("the vector database refused the password: check milvus.token (user:password)")
+    if meaning == "unloaded":
+        return NotLoaded("the vector database is loading the collection: try again")
     if meaning == "absent":
         return CollectionNotFound("no such collection in the vector database")
     # The engine adds the line of its source where it gave up: of no use to a person.

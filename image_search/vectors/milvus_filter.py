@@ -53,9 +53,18 @@ NOTHING = Expression('image_id == ""', exact=True)
 _UNSAID = Expression("", exact=False)
 
 
-def compile_filter(wanted: Filter | None, *, lite: bool) -> Expression:
-    """The expression of a filter, for an embedded library (`lite`) or for a server."""
-    return EVERYTHING if wanted is None else _compile(wanted, negated=False, lite=lite)
+@dataclass(frozen=True, slots=True)
+class _Dialect:
+    lite: bool
+    like: bool
+
+
+def compile_filter(wanted: Filter | None, *, lite: bool, like: bool = True) -> Expression:
+    """The expression of a filter, for an embedded library (`lite`) or for a server.
+
+    `like`: whether it knows wildcards anywhere in a pattern; before Milvus 2.4 there is one at the end only.
+    """
+    return EVERYTHING if wanted is None else _compile(wanted, negated=False, dialect=_Dialect(lite, like))
 
 
 def both(first: str, second: str) -> str:
@@ -63,15 +72,15 @@ def both(first: str, second: str) -> str:
     return f"({first}) and ({second})" if first and second else first or second
 
 
-def _compile(wanted: Filter, *, negated: bool, lite: bool) -> Expression:
+def _compile(wanted: Filter, *, negated: bool, dialect: _Dialect) -> Expression:
     match wanted:
         case Not(part):
-            return _compile(part, negated=not negated, lite=lite)
+            return _compile(part, negated=not negated, dialect=dialect)
         case And(parts) | Or(parts):
-            inner = [_compile(part, negated=negated, lite=lite) for part in parts]
+            inner = [_compile(part, negated=negated, dialect=dialect) for part in parts]
             return _all(inner) if isinstance(wanted, And) != negated else _any(inner)
         case Condition():
-            return _condition(wanted, negated, lite)
+            return _condition(wanted, negated, dialect)
 
 
 def _all(parts: Iterable[Expression]) -> Expression:
@@ -98,15 +107,15 @@ def _joined(texts: Sequence[str], word: str) -> str:
     return f"({_joined(texts[:middle], word)}) {word} ({_joined(texts[middle:], word)})"
 
 
-def _condition(wanted: Condition, negated: bool, lite: bool) -> Expression:
+def _condition(wanted: Condition, negated: bool, dialect: _Dialect) -> Expression:
     kind = KINDS[wanted.member]
     if kind == "field":
-        return _field(wanted, negated, lite)
+        return _field(wanted, negated, dialect)
     op = wanted.op
     if negated:
         if op == "in":
             return (
-                _all(_condition(Condition(wanted.member, "ne", (value,)), False, lite) for value in wanted.values)
+                _all(_condition(Condition(wanted.member, "ne", (value,)), False, dialect) for value in wanted.values)
                 if kind == "text"
                 else _ids(wanted, "not in")
             )
@@ -122,7 +131,7 @@ def _condition(wanted: Condition, negated: bool, lite: bool) -> Expression:
         return Expression(f"{column} == {_literal(wanted.values[0] == (op == 'eq'))}", exact=True)
     if kind == "id":
         return _ids(wanted, "not in" if op == "ne" else "in")
-    return _any(_text(wanted.member, op, str(value)) for value in wanted.values)
+    return _any(_text(wanted.member, op, str(value), dialect) for value in wanted.values)
 
 
 def _ids(wanted: Condition, word: str) -> Expression:
@@ -155,10 +164,10 @@ def _whole_number(column: str, op: Operator, value: JsonScalar) -> Expression:
     return Expression(f"{column} {_SIGNS[op]} {bound}", exact=True)
 
 
-def _text(member: str, op: Operator, value: str) -> Expression:
+def _text(member: str, op: Operator, value: str, dialect: _Dialect) -> Expression:
     column = _COLUMNS[member]
     if op in ("eq", "in"):
-        return _or_empty(member, op, value, _equal(column, value))
+        return _or_empty(member, op, value, _equal(column, value, dialect))
     if op == "ne":
         if not _is_plain(value):
             return _UNSAID
@@ -167,7 +176,7 @@ def _text(member: str, op: Operator, value: str) -> Expression:
         return _or_empty(member, op, value, _from_on(column, value))
     if not value:
         return EVERYTHING
-    return _UNSAID if member == "source_name" else _like(column, value, around="%")
+    return _UNSAID if member == "source_name" else _like(column, value, dialect, around="%")
 
 
 def _or_empty(member: str, op: Operator, value: str, said: Expression) -> Expression:
@@ -179,10 +188,10 @@ def _or_empty(member: str, op: Operator, value: str, said: Expression) -> Expres
     return _all([Expression("array_length(sources) != 0", exact=True), said])
 
 
-def _equal(column: str, value: str) -> Expression:
+def _equal(column: str, value: str, dialect: _Dialect) -> Expression:
     if _is_plain(value):
         return Expression(f"{column} == {_quoted(value)}", exact=True)
-    return _UNSAID if column == "sources[0]" else _like(column, value)
+    return _UNSAID if column == "sources[0]" else _like(column, value, dialect)
 
 
 def _from_on(column: str, prefix: str) -> Expression:
@@ -200,10 +209,10 @@ def _from_on(column: str, prefix: str) -> Expression:
     return Expression(f"({floor}) and ({column} < {_quoted(plain[:-1] + after)})", exact=plain == prefix)
 
 
-def _like(column: str, value: str, around: str = "") -> Expression:
+def _like(column: str, value: str, dialect: _Dialect, around: str = "") -> Expression:
     """`like` with a wildcard for each character that may mean something else there."""
     pattern = "".join(map(_in_pattern, value))
-    if not pattern.strip("_%"):
+    if not dialect.like or not pattern.strip("_%"):
         return _UNSAID
     return Expression(f'{column} like "{around}{pattern}{around}"', exact=pattern == value and "_" not in value)
 
@@ -233,7 +242,7 @@ def _literal(value: JsonScalar) -> str:
     return repr(value)
 
 
-def _field(wanted: Condition, negated: bool, lite: bool) -> Expression:
+def _field(wanted: Condition, negated: bool, dialect: _Dialect) -> Expression:
     if not wanted.name or not _is_plain(wanted.name) or set(wanted.name) & set('[]"\\'):
         # What a server makes of such a name inside brackets is not sure.
         return _UNSAID
@@ -243,9 +252,9 @@ def _field(wanted: Condition, negated: bool, lite: bool) -> Expression:
         return _UNSAID if wanted.values[0] is negated else _any(_kinds(path))
     if op in ("eq", "in", "ne"):
         if (op == "ne") == negated:
-            return _any(map(partial(_field_equal, path), wanted.values))
+            return _any(_field_equal(path, value, dialect) for value in wanted.values)
         # Whether a row without the field is unequal differs between versions of the server.
-        return _all(map(partial(_field_unequal, path), wanted.values)) if lite else _UNSAID
+        return _all(map(partial(_field_unequal, path), wanted.values)) if dialect.lite else _UNSAID
     return _UNSAID if negated else _field_order(path, op, wanted.values[0])
 
 
@@ -255,9 +264,9 @@ def _kinds(path: str) -> list[Expression]:
     return [Expression(test, exact=True) for test in tests]
 
 
-def _field_equal(path: str, value: JsonScalar) -> Expression:
+def _field_equal(path: str, value: JsonScalar, dialect: _Dialect) -> Expression:
     if isinstance(value, str):
-        return _equal(path, value)
+        return _equal(path, value, dialect)
     if kind_of(value) == "number" and not _is_moderate(value):
         return _far_off(path, value)
     return Expression(f"{path} == {_literal(value)}", exact=True)

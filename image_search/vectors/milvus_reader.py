@@ -48,30 +48,35 @@ class MilvusReader:
         """Remember that this process has just written to the collection of that name."""
         self._written_s[name] = time.monotonic()
 
-    def consistency(self, opened: OpenCollection) -> dict[str, str]:
-        """The argument that makes a server's answer show what this process wrote."""
+    def consistency(self, opened: OpenCollection, *, latest: bool = False) -> dict[str, str]:
+        """The argument that makes a server's answer show what this process wrote, with `latest` what any did."""
         if self._connection.is_lite:
             return {}
+        if latest:
+            return {"consistency_level": "Strong"}
         recent = time.monotonic() - self._written_s.get(opened.name, -np.inf) < _SESSION_S
         return {"consistency_level": "Session" if recent else "Bounded"}
 
     def compile(self, where: Filter | None) -> Expression:
         """The filter as this database can say it."""
-        return compile_filter(where, lite=self._connection.is_lite)
+        return compile_filter(where, lite=self._connection.is_lite, like=self._connection.capabilities().like)
 
-    def known(self, opened: OpenCollection, image_ids: list[str]) -> set[str]:
+    def known(self, opened: OpenCollection, image_ids: list[str], *, latest: bool = False) -> set[str]:
         """Those of the ids that exist."""
-        return {row["image_id"] for row in self.rows(opened, image_ids, ["image_id"])}
+        return {row["image_id"] for row in self.rows(opened, image_ids, ["image_id"], latest=latest)}
 
-    def records(self, opened: OpenCollection, image_ids: list[str]) -> dict[str, ImageRecord]:
+    def records(self, opened: OpenCollection, image_ids: list[str], *, latest: bool = False) -> dict[str, ImageRecord]:
         """The records of those ids that exist."""
-        rows = self.rows(opened, image_ids, RECORD_COLUMNS)
+        rows = self.rows(opened, image_ids, RECORD_COLUMNS, latest=latest)
         return {row["image_id"]: from_row(row, row["image_id"]) for row in rows}
 
-    def rows(self, opened: OpenCollection, image_ids: list[str], columns: list[str]) -> Iterator[Any]:
+    def rows(
+        self, opened: OpenCollection, image_ids: list[str], columns: list[str], *, latest: bool = False
+    ) -> Iterator[Any]:
         """The rows of those ids that exist, in no promised order."""
+        level = self.consistency(opened, latest=latest)
         for start in range(0, len(image_ids), self.max_rows):
-            yield from self._query(opened, in_ids(image_ids[start : start + self.max_rows]), columns)
+            yield from self._query(opened, in_ids(image_ids[start : start + self.max_rows]), columns, **level)
 
     def count(self, opened: OpenCollection, where: Filter | None) -> int:
         """Number of rows that a filter holds for."""
@@ -101,6 +106,11 @@ class MilvusReader:
 
     def ids(self, opened: OpenCollection, expression: str, after: str = "", page: int = _ID_PAGE) -> Iterator[str]:
         """Ids after `after`, ascending, page after page: rows written meanwhile neither shift nor repeat others."""
+        if self._connection.capabilities().lite3:
+            # It gives any rows where a limit cuts, not the first ones.
+            said = both(f'image_id > "{after}"', expression)
+            yield from sorted(row["image_id"] for row in self._query(opened, said, ["image_id"]))
+            return
         last = after
         while True:
             said = both(f'image_id > "{last}"', expression)
@@ -139,7 +149,7 @@ class MilvusReader:
         return int(self._query(opened, said.text, ["count(*)"])[0]["count(*)"])
 
     def _query(self, opened: OpenCollection, expression: str, columns: list[str], **kwargs: Any) -> Any:
-        return self._connection.call("query", opened.name, expression, columns, **self.consistency(opened), **kwargs)
+        return self._connection.call("query", opened.name, expression, columns, **self.consistency(opened) | kwargs)
 
 
 def in_ids(image_ids: Iterable[str]) -> str:

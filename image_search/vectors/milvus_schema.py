@@ -28,7 +28,12 @@ WORDS_ANALYZER: Mapping[str, Any] = {
 """The words come apart and folded already, from `words`; what is left is to find "dog" in "dogs". An analyser
 that the engine does not know can abort it: never take one from a setting."""
 
+_PLAIN_ANALYZER: Mapping[str, Any] = {"tokenizer": "standard"}
+"""What Milvus Lite 3 has instead: no English endings, and signs (emoji) are no words."""
+
 _MARK = "image_search"
+DESCRIPTION_PROPERTY = "image_search.description"
+"""Where a collection's description is kept by a server that forgets it."""
 
 # Defaults of Milvus's own guide; a spec's params go over them.
 _INDEX_PARAMS: Mapping[IndexKind, Mapping[str, int | str]] = {
@@ -58,10 +63,14 @@ class Column:
 class Capabilities:
     """What a server can have in one collection."""
 
-    several_vectors: bool
-    """From Milvus 2.4 on."""
+    binary_vector: bool
+    """A second vector, of bits: from Milvus 2.4 on, and not in Milvus Lite 3."""
     text: bool
     """BM25 by function: from Milvus 2.5 on."""
+    like: bool = True
+    """Patterns with wildcards anywhere: from Milvus 2.4 on."""
+    lite3: bool = False
+    """Milvus Lite 3 as a server: it forgets descriptions, and has two whole analysers only."""
 
 
 def columns(dim: int, can: Capabilities) -> list[Column]:
@@ -78,10 +87,10 @@ def columns(dim: int, can: Capabilities) -> list[Column]:
         Column("low_detail", "BOOL", {}),
         Column("fields", "JSON", {}),
     ]
-    if can.several_vectors:
+    if can.binary_vector:
         wanted.append(Column(PHASH_COLUMN, "BINARY_VECTOR", {"dim": 64}))
     if can.text:
-        analyzer = {"enable_analyzer": True, "analyzer_params": dict(WORDS_ANALYZER)}
+        analyzer = {"enable_analyzer": True, "analyzer_params": dict(_PLAIN_ANALYZER if can.lite3 else WORDS_ANALYZER)}
         wanted.append(Column(WORDS_COLUMN, "VARCHAR", {"max_length": MAX_WORDS_BYTES, **analyzer}))
         wanted.append(Column(BM25_COLUMN, "SPARSE_FLOAT_VECTOR", {}))
     return wanted
@@ -97,7 +106,7 @@ def indexes(spec: CollectionSpec, can: Capabilities) -> list[dict[str, Any]]:
             "params": index_params(spec),
         }
     ]
-    if can.several_vectors:
+    if can.binary_vector:
         wanted.append({"field_name": PHASH_COLUMN, "index_type": "BIN_FLAT", "metric_type": "HAMMING"})
     if can.text:
         wanted.append({"field_name": BM25_COLUMN, "index_type": "SPARSE_INVERTED_INDEX", "metric_type": "BM25"})

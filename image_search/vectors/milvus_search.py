@@ -77,10 +77,13 @@ class MilvusSearch:
         query = " ".join(words)
         records: dict[str, ImageRecord] = {}
 
+        # Milvus Lite 3 as a server counts downwards.
+        sign = -1 if self._connection.capabilities().lite3 else 1
+
         def ask(limit: int, expression: str) -> _Ranked:
             tuning: dict[str, Any] = {"metric_type": "BM25", "params": {}}
             try:
-                return _ranked(self._call(opened, [query], BM25_COLUMN, limit, tuning, expression, [])[0])
+                return _ranked(self._call(opened, [query], BM25_COLUMN, limit, tuning, expression, [])[0], sign)
             except VectorStoreError as error:
                 if "NaN or Inf" in str(error):
                     # Lite divides by the mean length of no texts: there is nothing to find.
@@ -194,5 +197,5 @@ def _nearest_first(pair: tuple[float, str]) -> tuple[float, str]:
     return -pair[0], pair[1]
 
 
-def _ranked(hits: Any) -> _Ranked:
-    return sorted(zip(hits.distances, hits.ids, strict=True), key=_nearest_first)
+def _ranked(hits: Any, sign: int = 1) -> _Ranked:
+    return sorted(((sign * d, i) for d, i in zip(hits.distances, hits.ids, strict=True)), key=_nearest_first)

@@ -58,11 +58,12 @@ class MilvusVectorStore:
         *,
         token: str = "",
         db_name: str = "",
+        ca_file: str = "",
         timeout_s: float = 30.0,
         ef: int = 128,
         nprobe: int = 32,
     ) -> None:
-        self._connection = MilvusConnection(uri, token=token, db_name=db_name, timeout_s=timeout_s)
+        self._connection = MilvusConnection(uri, token=token, db_name=db_name, ca_file=ca_file, timeout_s=timeout_s)
         self._is_lite = self._connection.is_lite
         alias_file = AliasFile(Path(f"{uri}.aliases.json")) if self._is_lite else None
         self._catalogue = MilvusCatalogue(self._connection, alias_file)
@@ -144,7 +145,7 @@ class MilvusVectorStore:
         """Replace the records that are there and keep their embeddings; returns how many were."""
         for record in records:
             check_record(record)
-        stored = self.get_embeddings(name, [record.image_id for record in records])
+        stored = self.get_embeddings(name, [record.image_id for record in records], latest=True)
         known = list({r.image_id: r for r in records if r.image_id in stored}.values())
         if known:
             self.upsert(name, known, np.stack([stored[record.image_id] for record in known]))
@@ -171,15 +172,16 @@ class MilvusVectorStore:
         words = query_words(text)
         return self._search.by_words(opened, words, params, where) if words else []
 
-    def get(self, name: str, image_ids: Sequence[str]) -> dict[str, ImageRecord]:
+    def get(self, name: str, image_ids: Sequence[str], *, latest: bool = False) -> dict[str, ImageRecord]:
         """The records of those ids that exist."""
         check_ids(image_ids)
-        return self._reader.records(self._catalogue.open(name), list(dict.fromkeys(image_ids)))
+        return self._reader.records(self._catalogue.open(name), list(dict.fromkeys(image_ids)), latest=latest)
 
-    def get_embeddings(self, name: str, image_ids: Sequence[str]) -> dict[str, FloatArray]:
+    def get_embeddings(self, name: str, image_ids: Sequence[str], *, latest: bool = False) -> dict[str, FloatArray]:
         """The (dim,) embeddings of those ids that exist."""
         check_ids(image_ids)
-        rows = self._reader.rows(self._catalogue.open(name), list(dict.fromkeys(image_ids)), ["embedding"])
+        ids = list(dict.fromkeys(image_ids))
+        rows = self._reader.rows(self._catalogue.open(name), ids, ["embedding"], latest=latest)
         return {row["image_id"]: np.asarray(row["embedding"], np.float32) for row in rows}
 
     def iterate(
@@ -207,7 +209,7 @@ class MilvusVectorStore:
         """Remove those rows; returns how many were there."""
         check_ids(image_ids)
         opened = self._catalogue.open(name, fresh=True)
-        there = list(self._reader.known(opened, list(dict.fromkeys(image_ids))))
+        there = list(self._reader.known(opened, list(dict.fromkeys(image_ids)), latest=True))
         for start in range(0, len(there), _DELETE_ROWS):
             self._connection.call("delete", opened.name, filter=in_ids(there[start : start + _DELETE_ROWS]))
             self._reader.wrote(opened.name)

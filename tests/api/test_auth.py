@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
@@ -275,3 +276,28 @@ def test_signatures_of_another_library_do_not_count(keyed: FlaskClient, first: d
     )
     client = create_app(other, keyed.application.extensions["services"]).test_client()
     assert_problem(client.get(first["url"]), 401, "invalid_key")
+
+
+def test_machines_with_one_signing_key_accept_each_others_signatures(tmp_path: Path) -> None:
+    def keys(folder: str, signing: str) -> auth.Keys:
+        overrides = {"library.data_dir": str(tmp_path / folder), "security.signing_key": signing}
+        return auth.load_keys(load_settings(environ={}, overrides=overrides))
+
+    one, other, third = keys("one", "a" * 32), keys("other", "a" * 32), keys("third", "")
+    assert other.verify(SOME_ID, one.sign(SOME_ID))
+    assert not third.verify(SOME_ID, one.sign(SOME_ID))
+    assert not (tmp_path / "one" / "signing.key").exists()
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"security.signing_key": "short"},
+        {"security.metrics_key": "same", "security.admin_key": "same"},
+        {"security.metrics_key": "same", "security.user_key": "same"},
+    ],
+)
+def test_keys_that_protect_nothing_are_refused(tmp_path: Path, overrides: dict[str, str]) -> None:
+    settings = load_settings(environ={}, overrides={"library.data_dir": str(tmp_path), **overrides})
+    with pytest.raises(ConfigError, match=next(iter(overrides))):
+        auth.load_keys(settings)

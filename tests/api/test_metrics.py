@@ -87,3 +87,11 @@ def test_no_header_makes_a_caller_local(make_client: MakeClient, proxies: str, h
     assert_problem(get(client, "203.0.113.9", **{header: "127.0.0.1"}), 401, "invalid_key")
     # A proxy on this machine brings callers from anywhere.
     assert_problem(get(client, "127.0.0.1", **{header: "127.0.0.1"}), 401, "invalid_key")
+
+
+def test_the_metrics_key_opens_the_numbers_and_nothing_else(make_client: MakeClient) -> None:
+    client = make_client(**{"security.metrics_key": "for prometheus"})
+    headers = {"Authorization": "Bearer for prometheus"}
+    assert client.get("/metrics", headers=headers, environ_overrides={"REMOTE_ADDR": "10.1.2.3"}).status_code == 200
+    assert client.get("/metrics", environ_overrides={"REMOTE_ADDR": "10.1.2.3"}).status_code == 401
+    assert client.get("/jobs", headers=headers).status_code == 401

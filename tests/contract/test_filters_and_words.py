@@ -15,7 +15,7 @@ from image_search.errors import CollectionNotFound, InvalidParameter
 from image_search.filters import MAX_IDS, matches, parse_filter
 from image_search.interfaces import VectorStore
 from image_search.types import ImageRecord, SearchHit, SearchParams
-from tests.vectors import SPEC, collection_name, image_id, record, unit_rows
+from tests.vectors import SPEC, collection_name, image_id, not_on_lite3, record, unit_rows
 
 HOSTILE = [
     "", "a", "abc", "ABC", "a b", "1", "1.0", "true", "null", '"', "'", "\\", "\\\\", '\\"', 'a"b', "a'b", "a\\b",
@@ -212,6 +212,8 @@ def hostile(store: VectorStore, name: str) -> VectorStore:
 
 @pytest.mark.parametrize("wanted", FILTERS, ids=str)
 def test_a_search_within_a_filter_is_exact(hostile: VectorStore, name: str, wanted: dict[str, Any]) -> None:
+    if "or" in wanted:
+        not_on_lite3(hostile, "takes true for 1 in a JSON column")
     where = parse_filter(wanted)
     rows, queries = unit_rows(len(RECORDS)), unit_rows(3, seed=1)
     scores = rows @ queries.T
@@ -227,6 +229,8 @@ def test_a_search_within_a_filter_is_exact(hostile: VectorStore, name: str, want
 
 @pytest.mark.parametrize("wanted", FILTERS, ids=str)
 def test_lists_counts_and_samples_within_a_filter(hostile: VectorStore, name: str, wanted: dict[str, Any]) -> None:
+    if "or" in wanted:
+        not_on_lite3(hostile, "takes true for 1 in a JSON column")
     where = parse_filter(wanted)
     expected = sorted((r for r in RECORDS if matches(where, r)), key=lambda r: r.image_id)
     assert hostile.count(name, where) == len(expected)
@@ -323,10 +327,17 @@ WORDS = {
 
 
 @pytest.fixture
-def library(store: VectorStore, name: str) -> Callable[[str], list[str]]:
-    """Finds the keys of WORDS."""
+def text_store(store: VectorStore) -> VectorStore:
+    """Asked for before `name`, so that a skip costs no collection."""
     if not store.supports_text:
         pytest.skip("the server is older than Milvus 2.5 and has no search by words")
+    return store
+
+
+@pytest.fixture
+def library(text_store: VectorStore, name: str) -> Callable[[str], list[str]]:
+    """Finds the keys of WORDS."""
+    store = text_store
     records = [record(key, title="", text=text) for key, text in WORDS.items()]
     store.upsert(name, records, unit_rows(len(records)))
     keys = {image_id(key): key for key in WORDS}
@@ -367,7 +378,9 @@ def library(store: VectorStore, name: str) -> Callable[[str], list[str]]:
         ('{"bool": {"must": []}}', set()),
     ],
 )
-def test_words(library: Callable[[str], list[str]], query: str, found: set[str]) -> None:
+def test_words(text_store: VectorStore, library: Callable[[str], list[str]], query: str, found: set[str]) -> None:
+    if query == "🎉":
+        not_on_lite3(text_store, "takes no sign for a word")
     assert set(library(query)) == found
 
 
@@ -381,7 +394,7 @@ def test_english_endings(lite_store: VectorStore, query: str, found: set[str]) -
     lite_store.drop_collection(made)
 
 
-def test_a_title_weighs_more_than_a_tag_and_a_tag_more_than_a_text(store: VectorStore, name: str) -> None:
+def test_a_title_weighs_more_than_a_tag_and_a_tag_more_than_a_text(text_store: VectorStore, name: str) -> None:
     filler = "one two three four five six"
     records = [
         record("text", title="", text=f"cat {filler}"),
@@ -389,15 +402,16 @@ def test_a_title_weighs_more_than_a_tag_and_a_tag_more_than_a_text(store: Vector
         record("title", title="cat", text=filler),
         record("none", title="dog", text=filler),
     ]
-    store.upsert(name, records, unit_rows(4))
-    hits = store.search_text(name, "cat", SearchParams(min_score=100.0))
+    text_store.upsert(name, records, unit_rows(4))
+    hits = text_store.search_text(name, "cat", SearchParams(min_score=100.0))
     assert ids(hits) == [image_id("title"), image_id("tag"), image_id("text")]
     assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
     assert hits[-1].score > 0
     assert hits[0].record == records[2]
 
 
-def test_pages_and_filters_of_words(store: VectorStore, name: str) -> None:
+def test_pages_and_filters_of_words(text_store: VectorStore, name: str) -> None:
+    not_on_lite3(text_store, "counts how rare a word is within the filter: other scores and ties")
     draw = random.Random(3)
     records = [
         record(
@@ -405,46 +419,55 @@ def test_pages_and_filters_of_words(store: VectorStore, name: str) -> None:
         )
         for i in range(150)
     ]
-    store.upsert(name, records, unit_rows(150))
-    whole = ids(store.search_text(name, "cat bird", SearchParams(16_384)))
+    text_store.upsert(name, records, unit_rows(150))
+    whole = ids(text_store.search_text(name, "cat bird", SearchParams(16_384)))
     assert set(whole) == {r.image_id for r in records if {"cat", "bird"} & set(r.title.split())}
-    paged = [i for k in range(0, 150, 11) for i in ids(store.search_text(name, "cat bird", SearchParams(11, k)))]
+    paged = [i for k in range(0, 150, 11) for i in ids(text_store.search_text(name, "cat bird", SearchParams(11, k)))]
     assert paged == whole
     for wanted in ({"width": {"lt": 40}}, {"tags": {"any": ["x"]}}, {"tags": {"none": ["x"]}}, {"title": "no"}):
         where = parse_filter(wanted)
         kept = {r.image_id for r in records if matches(where, r)}
         for top_k, offset in ((16_384, 0), (5, 3)):
-            found = ids(store.search_text(name, "cat bird", SearchParams(top_k, offset), where))
+            found = ids(text_store.search_text(name, "cat bird", SearchParams(top_k, offset), where))
             assert found == [i for i in whole if i in kept][offset : offset + top_k], wanted
 
 
-def test_words_of_changed_and_deleted_records(store: VectorStore, name: str) -> None:
-    store.upsert(name, [record(i, title=f"word{i}") for i in range(3)], unit_rows(3))
-    store.update(name, [record(0, title="other")])
-    store.delete(name, [image_id(1)])
-    assert store.search_text(name, "word0 word1", SearchParams()) == []
-    assert ids(store.search_text(name, "other", SearchParams())) == [image_id(0)]
+def test_words_of_changed_and_deleted_records(text_store: VectorStore, name: str) -> None:
+    text_store.upsert(name, [record(i, title=f"word{i}") for i in range(3)], unit_rows(3))
+    text_store.update(name, [record(0, title="other")])
+    text_store.delete(name, [image_id(1)])
+    assert text_store.search_text(name, "word0 word1", SearchParams()) == []
+    assert ids(text_store.search_text(name, "other", SearchParams())) == [image_id(0)]
 
 
-def test_the_longest_texts_and_queries(store: VectorStore, name: str) -> None:
+def test_the_longest_texts_and_queries(text_store: VectorStore, name: str) -> None:
     english = " ".join(f"word{i}" for i in range(9000))[:65_535]
-    store.upsert(
+    text_store.upsert(
         name, [record(1, text=english), record(2, text="猫" * 21_845), record(3, text="x" * 65_535)], unit_rows(3)
     )
-    assert ids(store.search_text(name, "word6000", SearchParams())) == [image_id(1)]
-    assert ids(store.search_text(name, english, SearchParams())) == [image_id(1)]
-    assert ids(store.search_text(name, "猫" * 21_845, SearchParams())) == [image_id(2)]
+    assert ids(text_store.search_text(name, "word6000", SearchParams())) == [image_id(1)]
+    assert ids(text_store.search_text(name, english, SearchParams())) == [image_id(1)]
+    assert ids(text_store.search_text(name, "猫" * 21_845, SearchParams())) == [image_id(2)]
     for bad in ("x" * 65_536, "half \ud83d"):
         with pytest.raises(InvalidParameter):
-            store.search_text(name, bad, SearchParams())
+            text_store.search_text(name, bad, SearchParams())
     with pytest.raises(InvalidParameter):
-        store.search_text(name, "x", SearchParams(0))
+        text_store.search_text(name, "x", SearchParams(0))
 
 
-def test_empty_collection_has_no_words(store: VectorStore, name: str) -> None:
-    assert store.search_text(name, "cat", SearchParams()) == []
-    assert store.list_records(name) == []
-    store.upsert(name, [record(1, title="")], unit_rows(1))
-    assert store.search_text(name, "cat", SearchParams()) == []
-    store.delete(name, [image_id(1)])
-    assert store.search_text(name, "cat", SearchParams()) == []
+def test_empty_collection_has_no_words(text_store: VectorStore, name: str) -> None:
+    assert text_store.search_text(name, "cat", SearchParams()) == []
+    assert text_store.list_records(name) == []
+    text_store.upsert(name, [record(1, title="")], unit_rows(1))
+    assert text_store.search_text(name, "cat", SearchParams()) == []
+    text_store.delete(name, [image_id(1)])
+    assert text_store.search_text(name, "cat", SearchParams()) == []
+
+
+def test_an_older_server_says_that_it_has_no_words(milvus_store: VectorStore) -> None:
+    made = collection_name()
+    milvus_store.create_collection(made, SPEC)
+    assert not milvus_store.supports_text
+    with pytest.raises(InvalidParameter, match=r"Milvus 2\.5"):
+        milvus_store.search_text(made, "cat", SearchParams())
+    milvus_store.drop_collection(made)

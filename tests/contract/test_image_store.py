@@ -1,4 +1,4 @@
-"""One suite for every ImageStore: a folder, and a bucket on moto's S3 server."""
+"""One suite for every ImageStore: a folder, and a bucket on moto's S3 server and on rclone's."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import inspect
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import pytest
 import urllib3
 from minio import Minio
 
+from deploy.servers import ACCESS_KEY, SECRET_KEY
 from image_search.errors import ConfigError, ImageNotFound, ImageStoreError, InvalidParameter
 from image_search.interfaces import ImageStore
 from image_search.storage.keys import original_key, thumbnail_key, trash_key, vector_key
@@ -33,31 +34,28 @@ def image_id(number: int) -> str:
 KEY = original_key(image_id(0))
 
 
-@pytest.fixture(scope="session")
-def s3_endpoint() -> Iterator[str]:
-    """host:port of an S3 server in this process."""
-    server_module = pytest.importorskip(
-        "moto.server", reason="moto[server] is not installed (pip install 'moto[server]')"
-    )
-    server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"{host}:{port}"
-    server.stop()
-
-
 def minio_store(endpoint: str, bucket: str) -> MinioImageStore:
+    """With the keys that rclone takes; moto takes any."""
     return MinioImageStore(
-        endpoint, bucket, access_key="key", secret_key="secret", region="us-east-1", secure=False, timeout_s=10
+        endpoint,
+        bucket,
+        access_key=ACCESS_KEY,
+        secret_key=SECRET_KEY,
+        region="us-east-1",
+        secure=False,
+        timeout_s=10,
     )
 
 
-@pytest.fixture(params=["local", "minio"])
+@pytest.fixture(params=["local", "moto", "rclone"])
 def make_store(request: pytest.FixtureRequest, tmp_path: Path) -> StoreMaker:
     """Makes stores over one and the same place, as two processes would."""
     if request.param == "local":
         return lambda: LocalImageStore(tmp_path / "store")
-    endpoint = request.getfixturevalue("s3_endpoint")
+    if request.param == "moto":
+        endpoint = request.getfixturevalue("moto_endpoint")
+    else:
+        endpoint = request.getfixturevalue("rclone_server").endpoint
     bucket = f"test-{hashlib.sha256(str(tmp_path).encode()).hexdigest()[:20]}"
     return lambda: minio_store(endpoint, bucket)
 
@@ -404,16 +402,16 @@ def test_a_bucket_takes_copies_only(tmp_path: Path, mode: str) -> None:
         minio_store("127.0.0.1:9", "pictures").put_file(key, path, JPEG, mode)  # type: ignore[arg-type]
 
 
-def test_the_content_type_is_kept_and_the_bucket_is_private(s3_endpoint: str) -> None:
-    minio_store(s3_endpoint, "typed").put(KEY, b"x", "image/webp")
-    client = Minio(s3_endpoint, access_key="key", secret_key="secret", region="us-east-1", secure=False)
+def test_the_content_type_is_kept_and_the_bucket_is_private(moto_endpoint: str) -> None:
+    minio_store(moto_endpoint, "typed").put(KEY, b"x", "image/webp")
+    client = Minio(moto_endpoint, access_key=ACCESS_KEY, secret_key=SECRET_KEY, region="us-east-1", secure=False)
     assert client.stat_object("typed", KEY).content_type == "image/webp"
     with pytest.raises(minio.error.S3Error, match="NoSuchBucketPolicy"):
         client.get_bucket_policy("typed")
 
 
-def test_a_bucket_that_another_worker_makes_at_the_same_time(s3_endpoint: str) -> None:
-    stores = [minio_store(s3_endpoint, "raced") for _ in range(8)]
+def test_a_bucket_that_another_worker_makes_at_the_same_time(moto_endpoint: str) -> None:
+    stores = [minio_store(moto_endpoint, "raced") for _ in range(8)]
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda pair: pair[1].put(original_key(image_id(pair[0])), b"x", JPEG), enumerate(stores)))
     assert len(list(stores[0].iter_keys())) == 8

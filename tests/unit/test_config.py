@@ -204,7 +204,15 @@ def test_percent_signs_in_the_file_are_percent_signs(tmp_path: Path) -> None:
     assert load(ini(tmp_path, "[security]\nuser_key = 50%(off)s\n")).security.user_key == "50%(off)s"
 
 
-SECRETS = ("milvus.token", "storage.access_key", "storage.secret_key", "security.user_key", "security.admin_key")
+SECRETS = (
+    "milvus.token",
+    "storage.access_key",
+    "storage.secret_key",
+    "security.user_key",
+    "security.admin_key",
+    "security.metrics_key",
+    "security.signing_key",
+)
 
 
 def test_secrets_are_masked_wherever_settings_are_shown() -> None:

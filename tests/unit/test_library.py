@@ -181,7 +181,7 @@ def test_a_hint_saves_looking_through_the_other_collections(
         image_id = services.library.insert(f"c{number}", PICTURE).record.image_id
     calls: list[str] = []
     real = services.store.get
-    monkeypatch.setattr(services.store, "get", lambda name, ids: calls.append(name) or real(name, ids))
+    monkeypatch.setattr(services.store, "get", lambda name, ids, **more: calls.append(name) or real(name, ids, **more))
     services.library.original(image_id, "c3")
     assert calls == ["c3__1"]
 
@@ -294,8 +294,8 @@ def test_two_edits_at_once_do_not_undo_each_other(
 ) -> None:
     real = services.store.get
 
-    def slow(name: str, ids: Any) -> Any:
-        found = real(name, ids)
+    def slow(name: str, ids: Any, **more: Any) -> Any:
+        found = real(name, ids, **more)
         time.sleep(0.005)
         return found
 

@@ -112,11 +112,17 @@ def test_other_errors_pass() -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "several_vectors", "text"),
-    [("2.3.5", False, False), ("v2.4.1", True, False), ("2.5.0", True, True), ("v3.0.2-dev", True, True)],
+    ("version", "can"),
+    [
+        ("2.3.5", Capabilities(binary_vector=False, text=False, like=False)),
+        ("v2.4.1", Capabilities(binary_vector=True, text=False)),
+        ("2.5.0", Capabilities(binary_vector=True, text=True)),
+        ("v3.0.2-dev", Capabilities(binary_vector=True, text=True)),
+        ("milvus_lite-3.2.2", Capabilities(binary_vector=False, text=True, lite3=True)),
+    ],
 )
-def test_what_a_version_can(version: str, several_vectors: bool, text: bool) -> None:
-    assert _of_version(version) == Capabilities(several_vectors, text)
+def test_what_a_version_can(version: str, can: Capabilities) -> None:
+    assert _of_version(version) == can
 
 
 def test_a_server_that_is_too_old() -> None:

@@ -18,7 +18,7 @@ blueprint = APIBlueprint("metrics", __name__)
     role="local",
     answers={
         200: {
-            "description": "Prometheus's text form, of the worker that answers.",
+            "description": "Prometheus's text form, of all workers together.",
             "content": {"text/plain": {"schema": {"type": "string"}}},
         }
     },

@@ -38,11 +38,13 @@ def status(query: InCollection) -> dict[str, Any]:
     """The library, the service and its limits; `entities_num` and the machine for older clients."""
     http = settings().http_server
     keys: Keys = current_app.extensions["keys"]
+    device = services().provider.device
     found = services().library.status(wire.collection_of(query.collection))
     return {
         "ok": True,
         "entities_num": str(found.images),
-        **describe_machine(),
+        **describe_machine(uses_card=device == "cuda"),
+        "device": device,
         **found.as_dict(),
         "stores": {
             "vectors": "milvus" if "://" in settings().milvus_uri else "milvus-lite",

@@ -67,6 +67,7 @@ class StatusAnswer(Answer):
     cpu: str
     memory: str
     gpu: str
+    device: Literal["cpu", "cuda"] = Field(description="What the network runs on.")
     collection: str
     collections: list[str]
     images: int

@@ -1,0 +1,1 @@
+"""How the service is deployed, and the check that runs all of it without containers."""

@@ -1,0 +1,161 @@
+"""gunicorn as it is deployed: what the master holds, reloading, ending, and how many workers a library takes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from subprocess import Popen
+
+import httpx
+import psutil
+import pytest
+
+from tests.live import environment, run_command, serving, write_tiny_model
+from tests.support import draw, jpeg
+
+PICTURE = jpeg(draw((180, 60, 40)))
+HEADERS = {"Content-Type": "image/jpeg"}
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return write_tiny_model(tmp_path)
+
+
+@contextlib.contextmanager
+def _searching(address: str, clients: int = 3) -> Iterator[Counter[str]]:
+    """Clients that search over and over while the block runs, each with connections of its own; what they got."""
+    outcomes: Counter[str] = Counter()
+    stop = threading.Event()
+
+    def run() -> None:
+        while not stop.is_set():
+            try:
+                answer = httpx.post(f"{address}/search", content=PICTURE, headers=HEADERS, timeout=60, trust_env=False)
+                outcomes[str(answer.status_code)] += 1
+            except httpx.TransportError as error:
+                outcomes[type(error).__name__] += 1
+
+    threads = [threading.Thread(target=run) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield outcomes
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def _workers(process: Popen[str]) -> set[int]:
+    return {child.pid for child in psutil.Process(process.pid).children() if "python" in child.name()}
+
+
+def _reload(process: Popen[str]) -> None:
+    before = _workers(process)
+    process.send_signal(signal.SIGHUP)
+    while not (now := _workers(process)) or now & before:
+        assert process.poll() is None
+        time.sleep(0.1)
+
+
+def _insert(address: str, key: str) -> None:
+    headers = HEADERS | {"X-API-Key": key}
+    assert httpx.post(f"{address}/insert", content=PICTURE, headers=headers, trust_env=False, timeout=60).is_success
+
+
+def test_nothing_is_open_before_the_fork(model: Path, tmp_path: Path) -> None:
+    env = environment(model, tmp_path / "data", IMAGE_SEARCH_SECURITY__ADMIN_KEY="key")
+    with serving(env) as (address, process):
+        _insert(address, "key")
+        master = psutil.Process(process.pid)
+        assert master.num_threads() == 1
+        assert {connection.status for connection in master.net_connections()} == {psutil.CONN_LISTEN}
+        loaded = {Path(part.path).name for part in master.memory_maps()}
+        assert not [name for name in loaded if "onnxruntime" in name or "cygrpc" in name]
+        [worker] = _workers(process)
+        assert [part for part in psutil.Process(worker).memory_maps() if "onnxruntime" in part.path]
+
+
+def test_a_reload_loses_no_request_of_an_embedded_library(model: Path, tmp_path: Path) -> None:
+    env = environment(model, tmp_path / "data", IMAGE_SEARCH_SECURITY__ADMIN_KEY="key")
+    with serving(env) as (address, process):
+        _insert(address, "key")
+        with _searching(address) as outcomes:
+            for _ in range(2):
+                _reload(process)
+                # The last one to serve is the one that owns the library now.
+                before = sum(outcomes.values())
+                while sum(outcomes.values()) < before + 20:
+                    time.sleep(0.1)
+        assert set(outcomes) == {"200"}, outcomes
+        _insert(address, "key")
+
+
+def test_a_reload_reads_the_settings_again_and_survives_bad_ones(model: Path, tmp_path: Path) -> None:
+    config = tmp_path / "config.ini"
+    config.write_text("[security]\nadmin_key = one\n")
+    env = environment(model, tmp_path / "data", IMAGE_SEARCH_CONFIG=str(config))
+    with serving(env) as (address, process):
+
+        def status(key: str) -> int:
+            return httpx.get(f"{address}/jobs", headers={"X-API-Key": key}, trust_env=False, timeout=60).status_code
+
+        assert (status("one"), status("two")) == (200, 401)
+        config.write_text("[security]\nadmin_key = two\n")
+        _reload(process)
+        assert (status("one"), status("two")) == (401, 200)
+        config.write_text("[security]\nno_such_key = 3\n")
+        _reload(process)
+        assert (status("one"), status("two")) == (401, 200)
+        # One worker cannot become several: they would not share their numbers, nor an embedded library.
+        config.write_text("[security]\nadmin_key = three\n[http_server]\nworkers = 2\n")
+        _reload(process)
+        assert (status("two"), len(_workers(process))) == (200, 1)
+
+
+def test_what_was_begun_is_answered_before_the_end(model: Path, tmp_path: Path) -> None:
+    env = environment(model, tmp_path / "data", IMAGE_SEARCH_SECURITY__ADMIN_KEY="key")
+    with serving(env) as (address, process):
+        _insert(address, "key")
+        with _searching(address) as outcomes:
+            while outcomes["200"] < 5:
+                time.sleep(0.05)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait() == 0
+        # Those that came after it found nobody; none was left without its answer.
+        assert set(outcomes) <= {"200", "ConnectError"}, outcomes
+
+
+def test_a_worker_that_dies_is_replaced(model: Path, tmp_path: Path) -> None:
+    env = environment(model, tmp_path / "data", IMAGE_SEARCH_SECURITY__ADMIN_KEY="key")
+    with serving(env) as (address, process):
+        _insert(address, "key")
+        [worker] = _workers(process)
+        os.kill(worker, signal.SIGKILL)
+        while not (_workers(process) - {worker}):
+            time.sleep(0.1)
+        answer = httpx.post(f"{address}/search", content=PICTURE, headers=HEADERS, timeout=120, trust_env=False)
+        assert answer.json()["results"][0]["match"] == "identical"
+
+
+def test_several_workers_on_an_embedded_library_are_refused_with_the_reason(model: Path, tmp_path: Path) -> None:
+    env = environment(model, tmp_path / "data", IMAGE_SEARCH_HTTP_SERVER__WORKERS="2")
+    refused = run_command(env, "serve", "--port", "0")
+    assert refused.returncode == 2
+    assert "a Milvus Lite file serves one process" in refused.stderr
+    assert not (tmp_path / "data" / "library.db").exists()
+
+
+def test_init_makes_what_is_missing_and_leaves_what_is_there(model: Path, tmp_path: Path) -> None:
+    env = environment(model, tmp_path / "data")
+    first, again = run_command(env, "init"), run_command(env, "init")
+    assert (first.returncode, again.returncode) == (0, 0), first.stderr + again.stderr
+    assert "is made, with tiles@" in first.stderr
+    assert "is there, with tiles@" in again.stderr
