@@ -1,27 +1,24 @@
-"""build_services(settings) -> Services: the one place that names concrete classes.
-
-Adapters are imported inside the factories, so that `--help` and the unit tests load no model and open no database.
-"""
+"""build_services(settings) -> Services: the one place that puts stores, networks and services together."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from image_search import adapters
 from image_search.config import Settings, parse_index_params
-from image_search.errors import ConfigError, ImageNotFound, ImageStoreError
+from image_search.errors import ConfigError, ImageStoreError
 from image_search.interfaces import (
     EmbedderProvider,
     ImageStore,
     PictureFetcher,
     PictureSigner,
     ShardFiles,
-    TextEncoder,
     VectorArchive,
     VectorStore,
 )
@@ -40,6 +37,7 @@ from image_search.services.ingest_run import IngestTuning
 from image_search.services.jobs import DAY_S, JobHandler, JobRunner, JobStore
 from image_search.services.kept_queries import KeptQueries
 from image_search.services.library import LibraryService
+from image_search.services.migrating import MigrationService, Side
 from image_search.services.preparing import Preparer
 from image_search.services.quantising import QuantisingService
 from image_search.services.raw_vectors import RawVectors
@@ -48,7 +46,7 @@ from image_search.services.search import SearchService
 from image_search.services.stages import StagesService
 from image_search.services.transfer import TransferService
 from image_search.services.trash import Trash
-from image_search.storage.keys import model_slug, projection_key
+from image_search.storage.keys import model_slug
 from image_search.types import IndexSpec
 
 _BATCH_SIZES: Mapping[str, int] = {"cpu": 16, "cuda": 64}
@@ -132,22 +130,7 @@ class Services:
     @cached_property
     def fetcher(self) -> PictureFetcher:
         """Pictures by their URL."""
-        from image_search.fetching import UrlFetcher, UrlPolicy
-
-        fetch = self.settings.url_fetch
-        return UrlFetcher(
-            UrlPolicy(
-                mode=fetch.mode,
-                allow=fetch.allow,
-                ports=fetch.ports,
-                connect_s=fetch.connect_s,
-                read_s=fetch.read_s,
-                total_s=fetch.total_s,
-                max_bytes=self.settings.http_server.max_image_bytes,
-                # Whatever addresses do, some threads are left for all other requests.
-                at_once=max(1, min(fetch.at_once, self.settings.http_server.threads - 2)),
-            )
-        )
+        return adapters.url_fetcher(self.settings)
 
     @cached_property
     def library(self) -> LibraryService:
@@ -249,9 +232,7 @@ class Services:
 
     def archive_for(self, model_id: str) -> VectorArchive:
         """The raw vectors that bulk runs of one model kept."""
-        from image_search.datasets.hdf5 import VectorArchive as Hdf5Archive
-
-        return Hdf5Archive(self.settings.data_dir / "vectors" / model_slug(model_id), model_id)
+        return adapters.vector_archive(self.settings.data_dir / "vectors" / model_slug(model_id), model_id)
 
     def announce(self, address: str) -> None:
         """Let other processes that use this library know where it is served."""
@@ -327,138 +308,36 @@ def build_services(
     pictures, where a network that runs once on each core beats one that shares its work among them. `processes` that do
     the same on this machine share its cores.
     """
-    import image_search.datasets.hdf5 as hdf5
-
     try:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ImageStoreError(f"the data folder {str(settings.data_dir)!r} cannot be made: {error.strerror}") from error
     network_threads = settings.embedding.threads or (1 if bulk else max(1, available_cores() // processes))
-    images = _IMAGE_STORES[settings.storage.backend](settings)
+    images = adapters.image_store(settings)
     return Services(
         settings=settings,
-        store=_milvus(settings),
+        store=adapters.vector_store(settings),
         images=images,
-        provider=_provider(settings, network_threads, images),
-        shards=hdf5,
+        provider=adapters.embedder_provider(settings, network_threads, images),
+        shards=adapters.shard_files(),
         max_pixels=max_pixels or settings.imaging.max_local_pixels,
         network_threads=network_threads,
     )
 
 
-_ARCHIVE_S = 24 * 3600.0
-"""Longest time for one try at an archive: a day; it goes on where it was."""
-_ARCHIVE_BYTES = 10**12
-
-
 def build_collecting(settings: Settings, *, jobs: int | None, per_host: int | None) -> CollectingService:
     """What fetches pictures of the web into folders; needs no library. None = as configured."""
-    from image_search import __version__
-    from image_search.fetching import UrlFetcher, UrlPolicy
-
-    fetch, allowed = settings.fetch, settings.url_fetch
+    fetch = settings.fetch
     jobs = jobs or max(1, fetch.jobs)
-    policy = UrlPolicy(
-        mode=allowed.mode,
-        allow=allowed.allow,
-        ports=allowed.ports,
-        connect_s=allowed.connect_s,
-        read_s=fetch.read_s,
-        total_s=fetch.total_s,
-        max_bytes=settings.http_server.max_image_bytes,
-        at_once=jobs,
-        user_agent=fetch.user_agent or f"image-search/{__version__}",
-    )
     patience = Patience(
         attempts=max(1, fetch.attempts), backoff_s=max(0.0, fetch.backoff_s), longest_s=max(0.0, fetch.longest_wait_s)
     )
     tuning = CollectTuning(jobs, per_host or max(1, fetch.per_host), settings.imaging.max_pixels, patience)
-    archives = replace(policy, total_s=_ARCHIVE_S, max_bytes=_ARCHIVE_BYTES)
-    return CollectingService(UrlFetcher(policy), UrlFetcher(archives), tuning, available_cores())
+    pictures, archives = adapters.collecting_fetchers(settings, at_once=jobs)
+    return CollectingService(pictures, archives, tuning, available_cores())
 
 
-def text_encoder(network: Path, tokenizer: Path | None = None) -> TextEncoder:
-    """The sentence encoder in an ONNX file and its tokenizer.json (default: beside it). Raises EmbedderError."""
-    from image_search.embedding.sentences import SentenceEncoder
-
-    return SentenceEncoder(network, tokenizer or network.with_name("tokenizer.json"))
-
-
-def served_at(settings: Settings) -> str | None:
-    """Address of the server that serves this library already; None where there is none that is known of."""
-    from image_search.vectors.lite_engine import served_at as address_of
-
-    return None if "://" in settings.milvus_uri else address_of(Path(settings.milvus_uri))
-
-
-def _milvus(settings: Settings) -> VectorStore:
-    from image_search.vectors.milvus_store import MilvusVectorStore
-
-    milvus = settings.milvus
-    return MilvusVectorStore(
-        settings.milvus_uri,
-        token=milvus.token,
-        db_name=milvus.db_name,
-        ca_file=milvus.ca_file,
-        timeout_s=milvus.timeout_s,
-        ef=milvus.ef,
-        nprobe=milvus.nprobe,
-    )
-
-
-def _provider(settings: Settings, threads: int, images: ImageStore) -> EmbedderProvider:
-    from image_search.embedding.projection import ProjectionFolder
-    from image_search.embedding.provider import ModelProvider
-
-    # A bucket is for several machines: what one of them fits, the others need too.
-    shared = _ProjectionBucket(images) if settings.storage.backend == "minio" else None
-    return ModelProvider(
-        settings.embedding.model,
-        cache_dir=settings.model_cache_dir,
-        projections=ProjectionFolder(settings.data_dir / "projections", shared),
-        threads=threads,
-        device=settings.embedding.device,
-    )
-
-
-class _ProjectionBucket:
-    """Projections as objects beside the pictures."""
-
-    def __init__(self, images: ImageStore) -> None:
-        self._images = images
-
-    def get(self, projection_id: str) -> bytes | None:
-        try:
-            return self._images.get(projection_key(projection_id))
-        except ImageNotFound:
-            return None
-
-    def put(self, projection_id: str, data: bytes) -> None:
-        self._images.put(projection_key(projection_id), data, "application/octet-stream")
-
-
-def _local_store(settings: Settings) -> ImageStore:
-    from image_search.storage.local_store import LocalImageStore
-
-    return LocalImageStore(settings.data_dir / "images")
-
-
-def _minio_store(settings: Settings) -> ImageStore:
-    from image_search.storage.minio_store import MinioImageStore
-
-    storage = settings.storage
-    return MinioImageStore(
-        storage.endpoint,
-        storage.bucket,
-        access_key=storage.access_key,
-        secret_key=storage.secret_key,
-        region=storage.region,
-        secure=storage.secure,
-        ca_file=storage.ca_file,
-        timeout_s=storage.timeout_s,
-        public_endpoint=storage.public_endpoint,
-        url_expiry_s=storage.url_expiry_s,
-    )
-
-
-_IMAGE_STORES: Mapping[str, Callable[[Settings], ImageStore]] = {"local": _local_store, "minio": _minio_store}
+def migration(source: Services, target: Services) -> MigrationService:
+    """What takes the library of the one to the stores of the other."""
+    sides = (Side(side.collections, side.images, side.archive_for) for side in (source, target))
+    return MigrationService(*sides)

@@ -22,10 +22,11 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
+from image_search.adapters import served_at
 from image_search.api.auth import load_keys
 from image_search.config import Settings
 from image_search.errors import ConfigError, ImageSearchError
-from image_search.wiring import Services, build_services, served_at
+from image_search.wiring import Services, build_services
 
 GRACE_S = 30
 """How long a worker that is told to go may still work on what it has begun."""

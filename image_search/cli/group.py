@@ -9,7 +9,20 @@ from pathlib import Path
 import click
 
 from image_search import __version__
-from image_search.cli import admin, bulk, checking, deleting, fetch, jobs, models, pictures, search, stages, tiny
+from image_search.cli import (
+    admin,
+    bulk,
+    checking,
+    deleting,
+    fetch,
+    jobs,
+    migrating,
+    models,
+    pictures,
+    search,
+    stages,
+    tiny,
+)
 from image_search.cli.context import CliContext, fail
 from image_search.errors import ConfigError, ImageSearchError
 
@@ -49,7 +62,7 @@ def group(context: click.Context, config_file: Path | None, data_dir: str | None
     context.obj = CliContext(config_file, overrides)
 
 
-_MODULES = (bulk, fetch, stages, search, pictures, checking, deleting, jobs, models, tiny, admin)
+_MODULES = (bulk, fetch, stages, search, pictures, checking, deleting, jobs, models, tiny, migrating, admin)
 for command in (command for module in _MODULES for command in module.COMMANDS):
     group.add_command(command)
 

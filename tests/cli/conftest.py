@@ -77,7 +77,7 @@ def stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
         Path(settings.milvus_uri).touch()
         return stores.setdefault(settings.milvus_uri, MemoryVectorStore())
 
-    monkeypatch.setattr("image_search.wiring._milvus", open_store)
+    monkeypatch.setattr("image_search.adapters.vector_store", open_store)
     monkeypatch.setattr("image_search.wiring._provider", lambda *_: provider)
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from image_search.adapters import text_encoder
 from image_search.errors import EmbedderError, InvalidParameter
 from image_search.interfaces import TextEncoder
 from image_search.notebook.texts import LatentSemantics, TextCollection
-from image_search.wiring import text_encoder
 from tests.conftest import SHARED
 from tests.notebook.conftest import write_encoder
 

@@ -171,7 +171,7 @@ def test_pure_neighbours_of_adapters_are_pure(module: str) -> None:
 def test_services_know_protocols_only(module: str) -> None:
     assert not _foreign(module) & {"flask", "click", "rich", "pymilvus", "h5py", "minio", "towhee", "onnxruntime"}
     own = _own(module)
-    assert not _within_any(own, ("config", "wiring", "api", "cli"))
+    assert not _within_any(own, ("config", "wiring", "adapters", "api", "cli"))
     assert {m for m in own if _within(m, ADAPTERS)} <= set(FREE_OF_ADAPTERS)
 
 
@@ -185,7 +185,7 @@ def test_adapters_never_import_each_other(module: str) -> None:
     others = tuple(package for package in ADAPTERS if package != home)
     own = _own(module)
     assert not _within_any(own, others)
-    assert not _within_any(own, ("services", "wiring", "config", "api", "cli"))
+    assert not _within_any(own, ("services", "wiring", "adapters", "config", "api", "cli"))
 
 
 def test_fetching_stands_on_the_standard_library() -> None:
@@ -216,15 +216,15 @@ CONCRETE = (
 )
 
 
-def test_only_wiring_names_concrete_classes() -> None:
+def test_only_the_adapters_factories_name_concrete_classes() -> None:
     for module in SOURCES:
-        if module == "wiring" or module.split(".")[0] in ADAPTERS:
+        if module == "adapters" or module.split(".")[0] in ADAPTERS:
             continue
         assert not _within_any(_own(module), CONCRETE), module
 
 
-def test_wiring_imports_adapters_inside_its_factories() -> None:
-    at_the_top = {i.name for i in IMPORTS["wiring"] if not i.function}
+def test_adapters_are_imported_inside_their_factories() -> None:
+    at_the_top = {i.name for i in IMPORTS["adapters"] if not i.function}
     assert not {name for name in at_the_top if _within(name.removeprefix("image_search."), CONCRETE)}
 
 
@@ -257,8 +257,8 @@ def test_the_tiny_images_tools_stand_alone() -> None:
 
 
 def test_nobody_below_wiring_imports_it() -> None:
-    users = {module for module in SOURCES if "wiring" in _own(module)}
-    assert {module.split(".")[0] for module in users} <= {"api", "cli", "notebook"}
+    users = {module for module in SOURCES if {"wiring", "adapters"} & _own(module)}
+    assert {module.split(".")[0] for module in users} <= {"api", "cli", "notebook", "wiring"}
 
 
 def test_nobody_needs_a_notebook() -> None:
@@ -269,7 +269,7 @@ def test_nobody_needs_a_notebook() -> None:
 
 def test_only_the_ways_in_and_wiring_know_the_settings() -> None:
     users = {module for module in SOURCES if "config" in _own(module)}
-    assert {module.split(".")[0] for module in users} <= {"api", "cli", "notebook", "wiring"}
+    assert {module.split(".")[0] for module in users} <= {"adapters", "api", "cli", "notebook", "wiring"}
 
 
 @pytest.mark.parametrize("sdk", SDK_HOMES)
@@ -321,6 +321,7 @@ def test_no_module_grows_out_of_a_reader_s_head(module: str) -> None:
             ("onnxruntime", "towhee", "pymilvus", "milvus_lite", "h5py", "minio", "flask", "pyarrow", "numkong"),
         ),
         ("image_search.client", ("numpy", "onnxruntime", "towhee", "pymilvus", "h5py", "minio", "flask", "pydantic")),
+        ("image_search.adapters", ("onnxruntime", "towhee", "pymilvus", "milvus_lite", "h5py", "minio")),
         ("image_search.wiring", ("onnxruntime", "towhee", "pymilvus", "milvus_lite", "h5py", "minio")),
     ],
 )
