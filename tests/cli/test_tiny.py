@@ -30,14 +30,6 @@ def picture(number: int, db: Path) -> Path:
     return db.parent / f"pictures/{number // 10:02}/{number:03}.png"
 
 
-@pytest.mark.parametrize("name", ["pack", "unpack", "mosaic", "knn", "label", "report"])
-def test_help_has_examples_and_json(cli: Cli, name: str) -> None:
-    outcome = cli("tiny", name, "--help")
-    assert outcome.code == 0
-    assert f"image-search tiny {name} " in outcome.out
-    assert "--json" in outcome.out
-
-
 def test_pack_and_unpack(cli: Cli, db: Path, tmp_path: Path) -> None:
     (tmp_path / "pictures/notes.txt").write_text("no picture")
     outcome = cli("tiny", "pack", tmp_path / "pictures", "-o", tmp_path / "b.bin", "--json")
@@ -212,7 +204,7 @@ def test_a_stopped_pack_leaves_nothing(tmp_path: Path) -> None:
     source = picture(0, tmp_path / "tiny.bin")
     folder = tmp_path / "many"
     folder.mkdir()
-    for number in range(20_000):
+    for number in range(4_000):
         os.link(source, folder / f"{number}.png")
     command = [sys.executable, "-m", "image_search", "tiny", "pack", str(folder), "-o", str(tmp_path / "b.bin")]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
