@@ -106,6 +106,13 @@ def test_misuse(cli: Cli, tmp_path: Path, out: Path) -> None:
     assert not out.exists()
 
 
+def test_a_source_without_pictures_is_said(cli: Cli, tmp_path: Path, out: Path) -> None:
+    (tmp_path / "empty.txt").write_text("# nothing\n")
+    (tmp_path / "folder").mkdir()
+    for source in ("empty.txt", "folder"):
+        assert "tells of no pictures" in cli("fetch", tmp_path / source, "-o", out).out
+
+
 def test_the_sets_are_listed(cli: Cli) -> None:
     found = {entry["name"]: entry["bytes"] for entry in cli("fetch", "--sets", "--json").json["sets"]}
     assert found["coco-val2017"] == 815_585_330 + 252_907_541
