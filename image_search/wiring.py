@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from image_search.config import Settings, parse_index_params
-from image_search.errors import ImageStoreError
+from image_search.errors import ConfigError, ImageStoreError
 from image_search.interfaces import EmbedderProvider, ImageStore, PictureFetcher, ShardFiles, VectorArchive, VectorStore
 from image_search.machine import available_cores
 from image_search.services.collecting.listed_run import CollectTuning
@@ -303,11 +303,16 @@ _ARCHIVE_BYTES = 10**12
 
 
 def build_collecting(settings: Settings, *, jobs: int | None, per_host: int | None) -> CollectingService:
-    """What fetches pictures of the web into folders; needs no library. None = as configured."""
+    """What fetches pictures of the web into folders; needs no library. None = as configured.
+
+    Raises ConfigError where fetching is switched off.
+    """
     from image_search import __version__
     from image_search.fetching import UrlFetcher, UrlPolicy
 
     fetch, allowed = settings.fetch, settings.url_fetch
+    if allowed.mode == "off":
+        raise ConfigError("url_fetch.mode is off: fetching pictures by their address is switched off")
     jobs = jobs or max(1, fetch.jobs)
     policy = UrlPolicy(
         mode=allowed.mode,

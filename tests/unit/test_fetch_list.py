@@ -249,6 +249,7 @@ def test_a_picture_that_always_says_busy_does_not_keep_the_run(web: Web, out: Pa
         answer(picture_of(0)[:-5], f"Content-Length: {len(picture_of(0))}", length=False),
         b"",
     ],
+    ids=["500", "502", "cut", "silence"],
 )
 def test_what_may_pass_is_tried_again(web: Web, out: Path, first: bytes) -> None:
     url = web.put("/x.jpg", first, first, answer(picture_of(0)))
