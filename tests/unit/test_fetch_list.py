@@ -398,6 +398,16 @@ def test_a_list_that_is_damaged_in_the_middle(web: Web, out: Path) -> None:
     assert len(read_jsonl(out / "metadata.jsonl")) == len(files(out)) == 3
 
 
+def test_a_list_that_fails_in_another_way_ends_the_run(web: Web, out: Path) -> None:
+    def failing() -> Iterator[ListedPicture | BrokenRow]:
+        yield from rows(web.fill(3))
+        raise RuntimeError("a defect")
+
+    with pytest.raises(RuntimeError, match="a defect"):
+        collecting(web).fetch_list(failing(), out)
+    assert len(read_jsonl(out / "metadata.jsonl")) == len(files(out))
+
+
 def test_a_stop_leaves_whole_files_and_right_words(web: Web, out: Path) -> None:
     urls, stop = web.fill(50), threading.Event()
 
