@@ -326,7 +326,12 @@ def build_services(
 
 
 def build_collecting(settings: Settings, *, jobs: int | None, per_host: int | None) -> CollectingService:
-    """What fetches pictures of the web into folders; needs no library. None = as configured."""
+    """What fetches pictures of the web into folders; needs no library. None = as configured.
+
+    Raises ConfigError where fetching is switched off.
+    """
+    if settings.url_fetch.mode == "off":
+        raise ConfigError("url_fetch.mode is off: fetching pictures by their address is switched off")
     fetch = settings.fetch
     jobs = jobs or max(1, fetch.jobs)
     patience = Patience(

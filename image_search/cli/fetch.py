@@ -88,7 +88,7 @@ def fetch(
                 on_progress=on_progress,
                 stop=stop,
             )
-    emit(report, as_json=as_json, text=lambda: _print(report, output))
+    emit(report, as_json=as_json, text=lambda: _print(report, source, output))
     exit_if_stopped(report.interrupted)
     if not (report.fetched or report.unchanged or report.duplicates) and (report.failed or report.skipped):
         raise SystemExit(1)
@@ -118,7 +118,10 @@ def _bytes(public: PublicSet) -> int:
     return public.pictures.size_bytes + (public.captions.size_bytes if public.captions else 0)
 
 
-def _print(report: FetchReport, output: Path) -> None:
+def _print(report: FetchReport, source: str, output: Path) -> None:
+    if not (report.fetched or report.unchanged or report.failed or report.skipped or report.interrupted):
+        click.echo(f"{plain(source)} tells of no pictures.")
+        return
     reworded = f" ({report.reworded} of them with new words)" if report.reworded else ""
     click.echo(
         f"{report.fetched} fetched, {report.unchanged} there before{reworded}, {report.duplicates} duplicates, "

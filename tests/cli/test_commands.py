@@ -45,7 +45,7 @@ def test_help(cli: Cli, name: str) -> None:
 
 def test_the_commands_that_scripts_rely_on() -> None:
     expected = {"ingest", "preprocess", "embed", "index", "export", "import", "search", "show", "delete", "status"}
-    expected |= {"check", "list", "random", "update", "restore", "trash list", "trash empty"}
+    expected |= {"check", "fetch", "list", "random", "update", "restore", "trash list", "trash empty"}
     expected |= {f"jobs {name}" for name in ("list", "show", "failures", "retry", "cancel")}
     expected |= {f"tiny {name}" for name in ("pack", "unpack", "mosaic", "knn", "label", "report")}
     expected |= {

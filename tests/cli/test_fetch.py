@@ -80,9 +80,9 @@ def test_addresses_inside_are_refused_unless_they_are_listed(cli: Cli, web: Web,
     assert {entry["reason"].partition(" is not accepted")[0] for entry in outcome.json["failed"]} == {
         f"port {web.server.port}"
     }
-    off = cli("--set", "url_fetch.mode=off", *allowed(web, source, "-o", out, "--retry-failed"))
-    assert off.code == 1
-    assert "switched off" in off.out
+    off = cli("--set", "url_fetch.mode=off", *allowed(web, source, "-o", out, "--json"))
+    check_error(off, 2, "switched off")
+    assert len(failures(out)) == 2, "of what nobody tried nothing is noted"
 
 
 def test_options(cli: Cli, web: Web, tmp_path: Path, out: Path) -> None:
@@ -104,6 +104,13 @@ def test_misuse(cli: Cli, tmp_path: Path, out: Path) -> None:
     (tmp_path / "l.txt").write_text("http://example.com/a.jpg\n")
     check_error(cli("fetch", tmp_path / "l.txt", "-o", tmp_path, "--json"), 2, "not of this command")
     assert not out.exists()
+
+
+def test_a_source_without_pictures_is_said(cli: Cli, tmp_path: Path, out: Path) -> None:
+    (tmp_path / "empty.txt").write_text("# nothing\n")
+    (tmp_path / "folder").mkdir()
+    for source in ("empty.txt", "folder"):
+        assert "tells of no pictures" in cli("fetch", tmp_path / source, "-o", out).out
 
 
 def test_the_sets_are_listed(cli: Cli) -> None:

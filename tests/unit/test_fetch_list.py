@@ -249,6 +249,7 @@ def test_a_picture_that_always_says_busy_does_not_keep_the_run(web: Web, out: Pa
         answer(picture_of(0)[:-5], f"Content-Length: {len(picture_of(0))}", length=False),
         b"",
     ],
+    ids=["500", "502", "cut", "silence"],
 )
 def test_what_may_pass_is_tried_again(web: Web, out: Path, first: bytes) -> None:
     url = web.put("/x.jpg", first, first, answer(picture_of(0)))
@@ -395,6 +396,16 @@ def test_a_list_that_is_damaged_in_the_middle(web: Web, out: Path) -> None:
     with pytest.raises(InvalidInput, match="line 5"):
         collecting(web).fetch_list(damaged(), out)
     assert len(read_jsonl(out / "metadata.jsonl")) == len(files(out)) == 3
+
+
+def test_a_list_that_fails_in_another_way_ends_the_run(web: Web, out: Path) -> None:
+    def failing() -> Iterator[ListedPicture | BrokenRow]:
+        yield from rows(web.fill(3))
+        raise RuntimeError("a defect")
+
+    with pytest.raises(RuntimeError, match="a defect"):
+        collecting(web).fetch_list(failing(), out)
+    assert len(read_jsonl(out / "metadata.jsonl")) == len(files(out))
 
 
 def test_a_stop_leaves_whole_files_and_right_words(web: Web, out: Path) -> None:

@@ -272,6 +272,7 @@ def test_a_stop_in_a_download_and_a_later_run(web: Web, out: Path) -> None:
         (answer(b"<html>sign in", "Content-Type: text/html"), "a web page"),
         (cut(DATA, 0), "cut short"),
     ],
+    ids=["sum", "longer", "endless", "shorter", "404", "503", "later", "page", "cut"],
 )
 def test_a_download_that_is_not_what_it_should_be(web: Web, out: Path, page: bytes, reason: str) -> None:
     public = only(web, page)
@@ -414,6 +415,7 @@ def test_a_bomb_is_refused(tmp_path: Path, tar: bool) -> None:
 @pytest.mark.parametrize(
     "data",
     [b"", b"no archive at all", zipped({"a.jpg": b"x" * 500})[:300], tarred({"a.jpg": b"x" * 500})[:-30], b"\x1f\x8b"],
+    ids=["empty", "text", "zip", "tar", "magic"],
 )
 def test_a_damaged_archive_is_said(tmp_path: Path, data: bytes) -> None:
     with pytest.raises(InvalidInput, match="archive"):

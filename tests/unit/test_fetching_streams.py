@@ -60,7 +60,11 @@ def test_a_server_may_begin_again(serve: Serve) -> None:
         assert b"".join(opened.chunks) == WHOLE
 
 
-@pytest.mark.parametrize("sent", [part(500), part(1001), answer(WHOLE, status="206 x"), part(1000, total="many")])
+@pytest.mark.parametrize(
+    "sent",
+    [part(500), part(1001), answer(WHOLE, status="206 x"), part(1000, total="many")],
+    ids=["before", "after", "unsaid", "no total"],
+)
 def test_a_part_that_was_not_asked_for_is_refused(serve: Serve, sent: bytes) -> None:
     server = serve(sent)
     assert failure(allowing(server), local(server), start=1000).reason == "a part that was not asked for"

@@ -261,10 +261,11 @@ class CollectedFolder:
             yield _json_line({"row": row.path, "reason": row.reason, "retryable": False})
 
     def _is_there(self, file: str, size_bytes: int) -> bool:
-        try:
-            return (self._root / file).stat().st_size == size_bytes
-        except (FileNotFoundError, NotADirectoryError):
-            return False
+        with disk_errors():
+            try:
+                return (self._root / file).stat().st_size == size_bytes
+            except (FileNotFoundError, NotADirectoryError):
+                return False
 
     def _write(self, path: Path, data: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
-from image_search.errors import FetchError, ImageSearchError, InvalidInput, InvalidParameter
+from image_search.errors import FetchError, InvalidInput, InvalidParameter
 from image_search.interfaces import UrlOpener
 from image_search.metadata.listed import BrokenRow, ListedPicture
 from image_search.services.collecting.folder import CollectedFolder, Kept, Missed
@@ -106,19 +106,17 @@ class ListedRun:
         ]
         for worker in workers:
             worker.start()
-        unread: ImageSearchError | None = None
+        unread: InvalidInput | None = None
         try:
             self._feed(rows, limit)
         except InvalidInput as error:
             unread = error
-        except BaseException:
-            self._stop.set()
-            raise
-        finally:
-            self._queue.complete()
-            for worker in workers:
-                worker.join()
-            self._folder.publish()
+        except Exception as error:  # noqa: BLE001 - it is raised when the others have ended
+            self._errors.append(error)
+        self._queue.complete()
+        for worker in workers:
+            worker.join()
+        self._folder.publish()
         if self._errors:
             raise self._errors[0]
         if unread is not None:
