@@ -290,7 +290,7 @@ class Client:
         return read(Job, self._http.document("POST", path_of("jobs", job_id, "retry"), safe=False).get("job"))
 
     def cancel_job(self, job_id: str) -> Job:
-        """End a job before its end; the library stays as it was."""
+        """End a job before its end; the library stays as it was, but for what an import has brought in by then."""
         return read(Job, self._http.document("POST", path_of("jobs", job_id, "cancel"), safe=False))
 
     # The service itself

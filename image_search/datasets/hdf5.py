@@ -100,7 +100,9 @@ def check_vector_shard(path: Path, *, rows: bool = False, give_up: Callable[[], 
     try:
         found = json.loads(said)
     except ValueError as error:
-        raise DatasetFormatError(f"{path.name}: is damaged or made to do harm: reading it ended the reader") from error
+        raise DatasetFormatError(
+            f"{path.name}: is damaged or made to do harm: reading it ended the reader ({child.returncode})"
+        ) from error
     if "refused" in found:
         raise DatasetFormatError(found["refused"])
 

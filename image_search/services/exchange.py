@@ -31,7 +31,6 @@ class ExportedFile:
 
     file: BinaryIO
     size_bytes: int
-    images: int
 
 
 class ExchangeService:
@@ -47,11 +46,11 @@ class ExchangeService:
         """
         path = self._new("export")
         try:
-            report = self._transfer.export(collection, path)
+            self._transfer.export(collection, path)
             file = path.open("rb")
         finally:
             path.unlink(missing_ok=True)
-        return ExportedFile(file, file.seek(0, 2) - file.seek(0), report.images)
+        return ExportedFile(file, file.seek(0, 2) - file.seek(0))
 
     def receive(self, collection: str, write: Callable[[BinaryIO], None]) -> Job:
         """A new job that imports what `write` puts into the file that it is given.

@@ -19,6 +19,7 @@ from flask.testing import FlaskClient
 import image_search.api.tickets as tickets
 from image_search.errors import DatasetFormatError
 from image_search.services.jobs import JobRunner, JobStopped
+from image_search.services.progress import Progress
 from image_search.storage.keys import original_key
 from image_search.wiring import Services
 from tests.api.helpers import ADMIN, USER, USER_KEY, assert_problem, in_pieces, part
@@ -332,6 +333,41 @@ def test_a_job_that_is_stopped_goes_on_where_it_was(client: FlaskClient, stocked
     runner.start()
     assert wait(client, job["id"], "done", "failed")["result"]["added"] == 15
     runner.close()
+
+
+def test_an_import_that_is_killed_in_the_middle_is_begun_again_and_loses_nothing(
+    client: FlaskClient, stocked: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("image_search.services.transfer.BATCH", 4)
+    send(client, exported(client))
+    job = stocked.jobs.claim()
+    assert job is not None
+
+    def die(progress: Progress) -> None:
+        if progress.done >= 8:
+            raise SystemExit
+
+    with pytest.raises(SystemExit):
+        stocked.exchange.run_job(job.params, die, threading.Event())
+    assert stocked.store.count("copy") == 8
+    result = stocked.exchange.run_job(job.params, lambda _: None, threading.Event())
+    assert (result["added"], result["unchanged"]) == (7, 8)
+    assert stocked.store.count("copy") == 15
+    assert left(stocked) == []
+
+
+def test_a_cancelled_import_ends_between_two_batches(
+    client: FlaskClient, stocked: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("image_search.services.transfer.BATCH", 4)
+    send(client, exported(client))
+    job = stocked.jobs.claim()
+    assert job is not None
+    stop = threading.Event()
+    with pytest.raises(JobStopped):
+        stocked.exchange.run_job(job.params, lambda progress: progress.done == 4 and stop.set(), stop)
+    assert stocked.store.count("copy") == 4
+    assert len(left(stocked)) == 1, "it may be tried again"
 
 
 def test_what_was_left_behind_goes_and_what_waits_stays(client: FlaskClient, stocked: Services) -> None:

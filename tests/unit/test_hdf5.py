@@ -401,3 +401,14 @@ def test_an_adopted_shard_is_read_with_the_others(archive: VectorArchive, shard:
     archive.adopt(shard)
     assert not shard.exists()
     assert len(read_all(archive.iterate())) == 15
+
+
+def test_a_check_of_a_foreign_file_is_given_up_when_that_is_wanted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hdf5, "LOOK_UP_EVERY_S", 0.001)
+    path = tmp_path / "a.h5"
+    path.write_bytes(b"no dataset")
+    hdf5.check_vector_shard(path, rows=True, give_up=lambda: True)
+    with pytest.raises(DatasetFormatError):
+        hdf5.check_vector_shard(path, rows=True)

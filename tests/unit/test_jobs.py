@@ -326,3 +326,20 @@ def test_daily_work_that_fails_stops_no_job_and_is_tried_again(
     until(lambda: store.get(job.job_id).state == "done")
     runner.close()
     assert "daily failed" in caplog.text
+
+
+def test_what_a_job_brought_is_kept_with_it_and_an_older_list_has_none(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.sqlite"
+    with sqlite3.connect(path) as db:
+        db.execute(jobs_module._SCHEMA.replace(", cancel_wanted INTEGER NOT NULL DEFAULT 0, result TEXT", ""))
+        db.execute(
+            "INSERT INTO jobs (job_id, kind, state, params, created_at_s) VALUES ('old', 'rebuild', 'done', '{}', 1)"
+        )
+    store = JobStore(path)
+    assert store.get("old").result is None
+    job = store.create("rebuild", {})
+    runner = work(store, lambda *_: {"added": 3})
+    until(lambda: store.get(job.job_id).state == "done")
+    runner.close()
+    assert store.get(job.job_id).result == {"added": 3}
+    assert JobStore(path).get(job.job_id) == store.get(job.job_id)

@@ -78,7 +78,7 @@ export function styled(href) {
  */
 export function replaceWhenBroken(image, label) {
   image.addEventListener("error", () => {
-    image.replaceWith(el("span", { class: "broken", role: "img", "aria-label": label }, icon("picture")));
+    image.replaceWith(el("span", { class: "broken", role: "img", "aria-label": label, title: label }, icon("picture")));
   });
 }
 

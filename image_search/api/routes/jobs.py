@@ -86,5 +86,8 @@ def retry_job(job_id: str) -> tuple[Response, int, dict[str, str]]:
     cost="request",
 )
 def cancel_job(job_id: str) -> dict[str, Any]:
-    """End a job before its end: one that waits at once, one that runs at its next step, as if it had not begun."""
+    """End a job before its end: one that waits at once, one that runs at its next step, as if it had not begun.
+
+    What an import has brought in by then stays.
+    """
     return {"ok": True, **answers.job_document(services().jobs.cancel(job_id))}

@@ -185,7 +185,7 @@ export class KeyView {
 
 /** Asks whether pictures are to go for good. */
 export class SureView {
-  #words = el("p", { dir: "auto" });
+  #words = el("p", { id: "sure-words", dir: "auto" });
   #form;
   #changed = changes();
 
@@ -193,6 +193,7 @@ export class SureView {
   constructor({ actions }) {
     this.#form = new FormDialog("sure", [this.#words], { submit: actions.destroy, close: actions.close });
     this.#form.dialog.setAttribute("role", "alertdialog");
+    this.#form.dialog.setAttribute("aria-describedby", this.#words.id);
   }
 
   /** @param {State} state */
