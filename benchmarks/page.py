@@ -96,7 +96,9 @@ def main(arguments: Sequence[str]) -> None:
                 for name, measured in _once(browser, address, screen).items():
                     times.setdefault(name, []).extend([measured] if repeat else [])
             rows += [_row(f"{screen}, {name}", measured) for name, measured in times.items()]
-    publish("page", f"From an answer's arrival to {SHOWN} results on screen, {repeats} searches, {count} pictures", rows)
+    publish(
+        "page", f"From an answer's arrival to {SHOWN} results on screen, {repeats} searches, {count} pictures", rows
+    )
 
 
 def _once(browser: Browser, address: str, screen: str) -> dict[str, dict[str, float]]:

@@ -32,6 +32,11 @@ QUALITY = 78
 LONGEST_MS = 60_000
 CAMERA_PX = (640, 480)
 
+# Those out of sight are not fetched before one scrolls there: they would be waited for for ever.
+DECODED = """
+() => Promise.all([...document.images].filter(({ complete, naturalWidth }) => complete && naturalWidth).map((one) => one.decode()))
+"""
+
 WIDE = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
 
@@ -147,7 +152,10 @@ def _take(browser: Browser, address: str, samples: Path, shot: Shot, target: Pat
     if shot.viewport is PHONE:
         options |= {"has_touch": True, "is_mobile": True}
     context = browser.new_context(
-        locale=shot.locale, color_scheme=shot.scheme, reduced_motion="reduce", **options  # type: ignore[arg-type]
+        locale=shot.locale,
+        color_scheme=shot.scheme,
+        reduced_motion="reduce",
+        **options,  # type: ignore[arg-type]
     )
     context.set_default_timeout(LONGEST_MS)
     context.add_init_script(f"sessionStorage.setItem('image-search.admin-key', '{KEY}')")
@@ -155,7 +163,7 @@ def _take(browser: Browser, address: str, samples: Path, shot: Shot, target: Pat
     page.goto(address)
     page.locator('#status-button[data-phase="ready"]').wait_for()
     shot.reach(page, samples)
-    page.evaluate("Promise.all([...document.images].filter((image) => image.src).map((image) => image.decode().catch(() => {})))")
+    page.evaluate(DECODED)
     png = page.screenshot()
     context.close()
     path = target / f"{shot.name}.webp"

@@ -96,7 +96,11 @@ def poisoned(page: Page) -> Page:
     def poison(route: Route) -> None:
         response = route.fetch()
         answer = response.json()
-        for picture in (*answer.get("results", []), *answer.get("images", []), *([answer] if "title" in answer else [])):
+        for picture in (
+            *answer.get("results", []),
+            *answer.get("images", []),
+            *([answer] if "title" in answer else []),
+        ):
             if "thumbnail_url" in picture:
                 worsen(picture)
         route.fulfill(response=response, json=answer)
@@ -228,7 +232,10 @@ def test_in_the_names_of_files(poisoned: Page, console: Console, sample_image: P
         page.set_input_files("#chooser", {"name": f"{name}.txt", "mimeType": "text/plain", "buffer": b"words"})
         expect(page.locator("#notices .notice")).to_contain_text("is not a picture")
         expect_sound(page)
-    given = [{"name": f"{text}.jpg", "mimeType": "image/jpeg", "buffer": sample_image.read_bytes()} for text in TEXTS.values()]
+    given = [
+        {"name": f"{text}.jpg", "mimeType": "image/jpeg", "buffer": sample_image.read_bytes()}
+        for text in TEXTS.values()
+    ]
     page.set_input_files("#chooser", given)  # type: ignore[arg-type]
     expect(page.locator(".row")).to_have_count(len(TEXTS))
     expect(page.locator(".row .row-results")).to_have_count(len(TEXTS))
