@@ -50,11 +50,13 @@ WATCH = """
       const decoded = performance.now();
       await frame();
       const drawn = performance.now();
-      const [answer] = performance.getEntriesByType("resource").filter(({ name }) => new URL(name).pathname === "/search");
-      const thumbnails = performance.getEntriesByType("resource").filter(({ name }) => name.includes("/thumbnail"));
+      const fetched = performance.getEntriesByType("resource");
+      const answer = fetched.find(({ name }) => new URL(name).pathname === "/search");
+      const thumbnails = fetched.filter(({ name }) => name.includes("/thumbnail"));
       const took = (at) => at - answer.responseEnd;
       resolve({
-        inserted: took(inserted), worded: took(worded), decoded: took(decoded), drawn: took(drawn), images: images.length,
+        inserted: took(inserted), worded: took(worded), decoded: took(decoded), drawn: took(drawn),
+        images: images.length,
         fetched: thumbnails.filter(({ transferSize }) => transferSize > 0).length,
         bytes: thumbnails.reduce((sum, { encodedBodySize }) => sum + encodedBodySize, 0),
         addresses: cards.map((card) => card.querySelector("img").src),

@@ -1,6 +1,6 @@
-"""Pictures of the page's main states for the README: `make screenshots`, or python -m tests.browser.screenshots [FOLDER].
+"""Pictures of the page's main states for the README.
 
-Of a real service over the drawn sample library, in the machine's Chromium. Writes FOLDER/<state>.webp (default:
+`make screenshots`, or python -m tests.browser.screenshots [FOLDER]. Of a real service over the drawn sample library, in the machine's Chromium. Writes FOLDER/<state>.webp (default:
 docs/screenshots). Chinese wants a font that has it (Debian, Ubuntu: `apt-get install fonts-noto-cjk`).
 
 It lies beside the browser's tests because it drives the page as they do, with what they install; it is none of them, as
@@ -34,7 +34,10 @@ CAMERA_PX = (640, 480)
 
 # Those out of sight are not fetched before one scrolls there: they would be waited for for ever.
 DECODED = """
-() => Promise.all([...document.images].filter(({ complete, naturalWidth }) => complete && naturalWidth).map((one) => one.decode()))
+() => {
+  const there = [...document.images].filter(({ complete, naturalWidth }) => complete && naturalWidth);
+  return Promise.all(there.map((image) => image.decode()));
+}
 """
 
 WIDE = {"width": 1280, "height": 800}

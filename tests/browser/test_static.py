@@ -41,7 +41,7 @@ class Static:
 class _Files(SimpleHTTPRequestHandler):
     """Python's own file server, without its log."""
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *_said: object) -> None:
         """Say nothing."""
 
 

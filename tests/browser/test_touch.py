@@ -149,7 +149,8 @@ def test_what_is_pressed_is_large_enough_for_a_finger(phone: Page, sample_image:
     open_region(phone, sample_image)
     small = phone.evaluate(
         """() => {
-          const all = [...document.querySelectorAll("button, a[href], select, input")].filter((one) => one.checkVisibility());
+          const pressed = [...document.querySelectorAll("button, a[href], select, input")];
+          const all = pressed.filter((one) => one.checkVisibility());
           const boxes = all.map((one) => one.getBoundingClientRect());
           const far = (a, b) => Math.hypot(
             a.left + a.width / 2 - b.left - b.width / 2, a.top + a.height / 2 - b.top - b.height / 2);
