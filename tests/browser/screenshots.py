@@ -1,7 +1,8 @@
 """Pictures of the page's main states for the README.
 
-`make screenshots`, or python -m tests.browser.screenshots [FOLDER]. Of a real service over the drawn sample library, in the machine's Chromium. Writes FOLDER/<state>.webp (default:
-docs/screenshots). Chinese wants a font that has it (Debian, Ubuntu: `apt-get install fonts-noto-cjk`).
+`make screenshots`, or python -m tests.browser.screenshots [FOLDER]. Of a real service over the drawn sample library, in
+the machine's Chromium. Writes FOLDER/<state>.webp (default: docs/screenshots). Chinese wants a font that has it
+(Debian, Ubuntu: `apt-get install fonts-noto-cjk`).
 
 It lies beside the browser's tests because it drives the page as they do, with what they install; it is none of them, as
 how a page looks is judged by eye.
