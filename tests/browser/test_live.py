@@ -121,7 +121,7 @@ def test_results_follow_the_camera(page: Page, searches: list[Request], camera: 
 
 def test_the_results_are_beside_it_on_a_wide_screen_and_below_it_on_a_phone(page: Page, camera: None) -> None:
     expect(cards(page)).to_have_count(12)
-    boxes = "[...document.querySelectorAll('#live-query, #results')].map((part) => part.getBoundingClientRect().toJSON())"
+    boxes = "[...document.querySelectorAll('#live-query, #results')].map((one) => one.getBoundingClientRect().toJSON())"
     live, results = page.evaluate(boxes)
     assert results["left"] >= live["right"]
     assert results["top"] == pytest.approx(live["top"], abs=2)
