@@ -50,11 +50,13 @@ WATCH = """
       const decoded = performance.now();
       await frame();
       const drawn = performance.now();
-      const [answer] = performance.getEntriesByType("resource").filter(({ name }) => new URL(name).pathname === "/search");
-      const thumbnails = performance.getEntriesByType("resource").filter(({ name }) => name.includes("/thumbnail"));
+      const fetched = performance.getEntriesByType("resource");
+      const answer = fetched.find(({ name }) => new URL(name).pathname === "/search");
+      const thumbnails = fetched.filter(({ name }) => name.includes("/thumbnail"));
       const took = (at) => at - answer.responseEnd;
       resolve({
-        inserted: took(inserted), worded: took(worded), decoded: took(decoded), drawn: took(drawn), images: images.length,
+        inserted: took(inserted), worded: took(worded), decoded: took(decoded), drawn: took(drawn),
+        images: images.length,
         fetched: thumbnails.filter(({ transferSize }) => transferSize > 0).length,
         bytes: thumbnails.reduce((sum, { encodedBodySize }) => sum + encodedBodySize, 0),
         addresses: cards.map((card) => card.querySelector("img").src),
@@ -96,7 +98,9 @@ def main(arguments: Sequence[str]) -> None:
                 for name, measured in _once(browser, address, screen).items():
                     times.setdefault(name, []).extend([measured] if repeat else [])
             rows += [_row(f"{screen}, {name}", measured) for name, measured in times.items()]
-    publish("page", f"From an answer's arrival to {SHOWN} results on screen, {repeats} searches, {count} pictures", rows)
+    publish(
+        "page", f"From an answer's arrival to {SHOWN} results on screen, {repeats} searches, {count} pictures", rows
+    )
 
 
 def _once(browser: Browser, address: str, screen: str) -> dict[str, dict[str, float]]:

@@ -1,7 +1,8 @@
-"""Pictures of the page's main states for the README: `make screenshots`, or python -m tests.browser.screenshots [FOLDER].
+"""Pictures of the page's main states for the README.
 
-Of a real service over the drawn sample library, in the machine's Chromium. Writes FOLDER/<state>.webp (default:
-docs/screenshots). Chinese wants a font that has it (Debian, Ubuntu: `apt-get install fonts-noto-cjk`).
+`make screenshots`, or python -m tests.browser.screenshots [FOLDER]. Of a real service over the drawn sample library, in
+the machine's Chromium. Writes FOLDER/<state>.webp (default: docs/screenshots). Chinese wants a font that has it
+(Debian, Ubuntu: `apt-get install fonts-noto-cjk`).
 
 It lies beside the browser's tests because it drives the page as they do, with what they install; it is none of them, as
 how a page looks is judged by eye.
@@ -31,6 +32,14 @@ KEY = "only-for-screenshots"
 QUALITY = 78
 LONGEST_MS = 60_000
 CAMERA_PX = (640, 480)
+
+# Those out of sight are not fetched before one scrolls there: they would be waited for for ever.
+DECODED = """
+() => {
+  const there = [...document.images].filter(({ complete, naturalWidth }) => complete && naturalWidth);
+  return Promise.all(there.map((image) => image.decode()));
+}
+"""
 
 WIDE = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
@@ -147,7 +156,10 @@ def _take(browser: Browser, address: str, samples: Path, shot: Shot, target: Pat
     if shot.viewport is PHONE:
         options |= {"has_touch": True, "is_mobile": True}
     context = browser.new_context(
-        locale=shot.locale, color_scheme=shot.scheme, reduced_motion="reduce", **options  # type: ignore[arg-type]
+        locale=shot.locale,
+        color_scheme=shot.scheme,
+        reduced_motion="reduce",
+        **options,  # type: ignore[arg-type]
     )
     context.set_default_timeout(LONGEST_MS)
     context.add_init_script(f"sessionStorage.setItem('image-search.admin-key', '{KEY}')")
@@ -155,7 +167,7 @@ def _take(browser: Browser, address: str, samples: Path, shot: Shot, target: Pat
     page.goto(address)
     page.locator('#status-button[data-phase="ready"]').wait_for()
     shot.reach(page, samples)
-    page.evaluate("Promise.all([...document.images].filter((image) => image.src).map((image) => image.decode().catch(() => {})))")
+    page.evaluate(DECODED)
     png = page.screenshot()
     context.close()
     path = target / f"{shot.name}.webp"

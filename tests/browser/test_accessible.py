@@ -7,10 +7,10 @@ import re
 from collections.abc import Callable, Iterator
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, Route, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from image_search.samples import draw_samples
 from tests.live import environment, serving, write_tiny_model
@@ -414,7 +414,9 @@ def test_who_wants_little_motion_gets_none(page: Page, sample_image: Path) -> No
     page.emulate_media(reduced_motion="no-preference")
 
 
-@pytest.mark.parametrize("state", [start, filters, results, viewer, live, library, edit], ids=lambda state: state.__name__)
+@pytest.mark.parametrize(
+    "state", [start, filters, results, viewer, live, library, edit], ids=lambda state: state.__name__
+)
 @pytest.mark.parametrize(("width", "height", "letters"), [(640, 400, 100), (320, 256, 100), (1280, 800, 200)])
 def test_a_magnified_page_needs_no_sideways_scrolling(
     keyed: Page, sample_image: Path, width: int, height: int, letters: int, state: Callable[[Page, Path], None]

@@ -47,18 +47,21 @@ UNSOUND = """
   const faults = [];
   if (root.scrollWidth > root.clientWidth) {
     faults.push(`the page is ${root.scrollWidth} px wide`);
-    const wide = [...document.querySelectorAll("body *")].filter((one) => one.getBoundingClientRect().right > root.clientWidth);
-    faults.push(...wide.slice(0, 5).map((one) => `${one.tagName} .${one.className}: ${one.textContent.slice(0, 40)}`));
+    const all = [...document.querySelectorAll("body *")];
+    const wide = all.filter((one) => one.getBoundingClientRect().right > root.clientWidth).slice(0, 5);
+    faults.push(...wide.map((one) => `${one.tagName} .${one.className}: ${one.textContent.slice(0, 40)}`));
   }
-  for (const part of document.querySelectorAll("dialog[open], .viewer-body, .viewer-words, .notice, .toast, .chips, .query")) {
-    if (part.checkVisibility() && part.scrollWidth > part.clientWidth + 1) faults.push(`${part.className} is too wide: ${part.textContent.slice(0, 80)}`);
+  const parts = "dialog[open], .viewer-body, .viewer-words, .notice, .toast, .chips, .query";
+  for (const part of document.querySelectorAll(parts)) {
+    const isWide = part.checkVisibility() && part.scrollWidth > part.clientWidth + 1;
+    if (isWide) faults.push(`${part.className} is too wide: ${part.textContent.slice(0, 80)}`);
   }
   const tallest = Math.max(0, ...[...document.querySelectorAll(".card")].map((card) => card.offsetHeight));
   if (tallest > 700) faults.push(`a card is ${tallest} px high`);
   for (const part of document.querySelectorAll(".toast .notice, .notices .notice")) {
     if (part.offsetHeight > 300) faults.push(`a notice is ${part.offsetHeight} px high`);
   }
-  const planted = "main script, dialog script, a[href^='javascript'], [onerror], [onload], img[src$='/x'], main svg [onload]";
+  const planted = "main script, dialog script, a[href^='javascript'], [onerror], [onload], img[src$='/x']";
   for (const part of document.querySelectorAll(planted)) faults.push(`planted: ${part.outerHTML.slice(0, 200)}`);
   if (window.hacked !== undefined) faults.push("it ran");
   if (document.title !== "Image Search") faults.push(`the title is ${document.title}`);
@@ -96,7 +99,11 @@ def poisoned(page: Page) -> Page:
     def poison(route: Route) -> None:
         response = route.fetch()
         answer = response.json()
-        for picture in (*answer.get("results", []), *answer.get("images", []), *([answer] if "title" in answer else [])):
+        for picture in (
+            *answer.get("results", []),
+            *answer.get("images", []),
+            *([answer] if "title" in answer else []),
+        ):
             if "thumbnail_url" in picture:
                 worsen(picture)
         route.fulfill(response=response, json=answer)
@@ -228,7 +235,10 @@ def test_in_the_names_of_files(poisoned: Page, console: Console, sample_image: P
         page.set_input_files("#chooser", {"name": f"{name}.txt", "mimeType": "text/plain", "buffer": b"words"})
         expect(page.locator("#notices .notice")).to_contain_text("is not a picture")
         expect_sound(page)
-    given = [{"name": f"{text}.jpg", "mimeType": "image/jpeg", "buffer": sample_image.read_bytes()} for text in TEXTS.values()]
+    given = [
+        {"name": f"{text}.jpg", "mimeType": "image/jpeg", "buffer": sample_image.read_bytes()}
+        for text in TEXTS.values()
+    ]
     page.set_input_files("#chooser", given)  # type: ignore[arg-type]
     expect(page.locator(".row")).to_have_count(len(TEXTS))
     expect(page.locator(".row .row-results")).to_have_count(len(TEXTS))

@@ -119,6 +119,17 @@ def test_results_follow_the_camera(page: Page, searches: list[Request], camera: 
     assert page.evaluate("document.querySelector('#live-query video').videoWidth") > 0
 
 
+def test_the_results_are_beside_it_on_a_wide_screen_and_below_it_on_a_phone(page: Page, camera: None) -> None:
+    expect(cards(page)).to_have_count(12)
+    boxes = "[...document.querySelectorAll('#live-query, #results')].map((one) => one.getBoundingClientRect().toJSON())"
+    live, results = page.evaluate(boxes)
+    assert results["left"] >= live["right"]
+    assert results["top"] == pytest.approx(live["top"], abs=2)
+    page.set_viewport_size({"width": 390, "height": 844})
+    live, results = page.evaluate(boxes)
+    assert results["top"] >= live["bottom"]
+
+
 def test_one_search_at_a_time_and_frames_are_small(page: Page, camera: None) -> None:
     sizes = page.evaluate(
         """async () => {

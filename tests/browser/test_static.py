@@ -41,7 +41,7 @@ class Static:
 class _Files(SimpleHTTPRequestHandler):
     """Python's own file server, without its log."""
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *_said: object) -> None:
         """Say nothing."""
 
 
@@ -147,7 +147,9 @@ def test_a_link_opens_a_search_there_too(elsewhere: Page, console: Console, stat
     expect(page.locator("#grid > .card").first).to_have_attribute("data-id", image["id"])
 
 
-@pytest.mark.parametrize(("locale", "words"), [("en-US", "does not let this page read its answers"), ("zh-CN", "不允许")])
+@pytest.mark.parametrize(
+    ("locale", "words"), [("en-US", "does not let this page read its answers"), ("zh-CN", "不允许")]
+)
 def test_without_cors_it_says_what_is_wrong_and_what_helps(
     browser: Browser, console: Console, static: Static, live_server: str, locale: str, words: str
 ) -> None:
