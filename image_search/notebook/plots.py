@@ -71,7 +71,9 @@ def _draw_indexes(axis: Axes, indexes: Sequence[Mapping[str, Any]]) -> None:
         own = [row for row in indexes if row["index"] == name]
         colours = [_COLOURS[row["projection"].partition(":")[0]] for row in own]
         times, recalls = [row["query_ms"] for row in own], [row["recall_at_10"] for row in own]
-        axis.scatter(times, recalls, marker=marker, c=colours, label=name, alpha=0.85)
+        axis.scatter(times, recalls, marker=marker, c=colours, alpha=0.85)
+        # Points have the colour of their projection, and the legend's none.
+        axis.scatter([], [], marker=marker, c=_COLOURS["none"], label=name)
         for row in own:
             where = (row["query_ms"], row["recall_at_10"])
             axis.annotate(str(row["dim"]), where, textcoords="offset points", xytext=(4, 3), fontsize=7)

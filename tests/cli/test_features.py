@@ -18,7 +18,7 @@ def test_features_of_an_ingest_that_runs_and_is_killed(
     cli: Cli, start: Start, many: Path, data_dir: Path, tmp_path: Path, projection: str
 ) -> None:
     process = start(*SMALL_CHUNKS, "--set", f"embedding.projection={projection}", "ingest", many, "--json")
-    until(lambda: stored(data_dir) >= 40, process)
+    until(lambda: stored(data_dir) >= 40, process, limit_s=3600)
     # This process joins the one that ingests.
     running = cli("export", "--features-only", tmp_path / "running.h5", "--json")
     assert running.code == 0, running.err
