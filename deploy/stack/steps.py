@@ -194,6 +194,7 @@ class Fault:
     turns_ready: bool
     """Whether the service as a whole is not ready meanwhile."""
     longest_s: float = 1000.0
+    """Away for longer, it would not come back by itself."""
 
 
 def _kill_all_workers_but_one(stack: Stack) -> None:
