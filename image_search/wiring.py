@@ -34,6 +34,7 @@ from image_search.services.ingest_run import IngestTuning
 from image_search.services.jobs import DAY_S, JobHandler, JobRunner, JobStore
 from image_search.services.kept_queries import KeptQueries
 from image_search.services.library import LibraryService
+from image_search.services.migrating import MigrationService, Side
 from image_search.services.preparing import Preparer
 from image_search.services.quantising import QuantisingService
 from image_search.services.raw_vectors import RawVectors
@@ -318,6 +319,12 @@ def build_services(
         max_pixels=max_pixels or settings.imaging.max_local_pixels,
         network_threads=network_threads,
     )
+
+
+def migration(source: Services, target: Services) -> MigrationService:
+    """What takes the library of the one to the stores of the other."""
+    sides = (Side(side.collections, side.images, side.archive_for) for side in (source, target))
+    return MigrationService(*sides)
 
 
 def served_at(settings: Settings) -> str | None:

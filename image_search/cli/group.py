@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from image_search import __version__
-from image_search.cli import admin, bulk, checking, deleting, jobs, models, pictures, search, stages
+from image_search.cli import admin, bulk, checking, deleting, jobs, migrating, models, pictures, search, stages
 from image_search.cli.context import CliContext, fail
 from image_search.errors import ConfigError, ImageSearchError
 
@@ -49,7 +49,7 @@ def group(context: click.Context, config_file: Path | None, data_dir: str | None
     context.obj = CliContext(config_file, overrides)
 
 
-_MODULES = (bulk, stages, search, pictures, checking, deleting, jobs, models, admin)
+_MODULES = (bulk, stages, search, pictures, checking, deleting, jobs, models, migrating, admin)
 for command in (command for module in _MODULES for command in module.COMMANDS):
     group.add_command(command)
 

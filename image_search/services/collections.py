@@ -169,8 +169,12 @@ class Collections:
             model_id=embedder.model_id,
             dim=embedder.dim,
             projection_id=projection_id,
-            index=index or self._default_index(),
+            index=index or self.default_index(),
         )
+
+    def default_index(self) -> IndexSpec:
+        """The index that a new collection gets."""
+        return self._default_index()
 
     def create(self, name: str, spec: CollectionSpec) -> None:
         """Make an empty collection under a name that people use. Raises CollectionExists."""

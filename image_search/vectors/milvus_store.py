@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from image_search.errors import InvalidParameter
+from image_search.errors import InvalidParameter, VectorStoreError
 from image_search.filters import Filter
 from image_search.interfaces import FloatArray
 from image_search.types import CollectionSpec, ImageRecord, SearchHit, SearchParams
@@ -230,7 +230,11 @@ class MilvusVectorStore:
             return
         self._connection.call("flush", opened.name, timeout=None)
         for column in self._connection.call("list_indexes", opened.name):
-            while self._connection.call("describe_index", opened.name, column)["pending_index_rows"] > 0:
+            while (state := self._connection.call("describe_index", opened.name, column))["pending_index_rows"] > 0:
+                if state.get("state") == "Failed":
+                    raise VectorStoreError(
+                        f"the vector database cannot build its index {opened.spec.index.kind}: its log says why"
+                    )
                 time.sleep(0.5)
         self._connection.call("load_collection", opened.name, timeout=None)
 

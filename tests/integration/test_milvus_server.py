@@ -77,7 +77,7 @@ def test_each_index_finds_what_exact_search_finds(
     positions = {image_id(i): i for i in range(ROWS)}
     hits = store.search(name, queries, SearchParams(10))
     found = np.array([[positions[hit.record.image_id] for hit in one] for one in hits])
-    recall = recall_at_k(found, exact_neighbours(rows, queries, 10), 10)
+    recall = recall_at_k(found, exact_neighbours(rows, queries, 10), rows, queries, 10)
     record_property("recall_at_10", recall)
     print(f"{kind}: recall@10 {recall:.4f}")
     assert recall >= least
