@@ -71,6 +71,7 @@ def run(running: Stack, folder: Path, *, short: bool) -> tuple[list[steps.Row], 
         ("ingest", lambda: steps.ingest(running, folder)),
         ("search", lambda: steps.old_and_new_search(running, asked[: 5 if short else 20])),
         ("insert, delete", lambda: steps.insert_delete_restore(running)),
+        ("metrics", lambda: steps.numbers_of_all_workers(running)),
         ("reload", lambda: steps.reload_under_load(running, asked, times=1 if short else 3)),
         *[
             (f.name, lambda f=f: steps.fault(running, asked, f, away_s=away_s, max_s=max_s))  # type: ignore[misc]

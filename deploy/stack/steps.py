@@ -7,6 +7,7 @@ import io
 import json
 import os
 import random
+import re
 import signal
 import threading
 import time
@@ -141,6 +142,24 @@ def _until_every_worker(client: httpx.Client, data: bytes, image_id: str, *, the
         else:
             in_a_row, known_s = 0, time.monotonic()
     return known_s - began_s
+
+
+def numbers_of_all_workers(stack: Stack) -> Row:
+    """/metrics tells the requests of all workers, whichever answers."""
+    line = re.compile(r'^image_search_requests_total\{method="GET",route="/livez",status="200"\} (\S+)$', re.MULTILINE)
+    asked = 20
+    with stack.client() as client:
+
+        def told() -> float:
+            found = line.search(client.get("/metrics").text)
+            return float(found[1]) if found else 0.0
+
+        before = told()
+        for _ in range(asked):
+            check_success("livez", client.get("/livez"))
+        after = [told() for _ in range(8)]
+    check(set(after) == {before + asked}, f"metrics: {before} before, {after} after {asked} requests")
+    return Row("metrics", f"{asked} requests, told alike by every worker")
 
 
 def searches(photos: Sequence[Path]) -> Ask:
