@@ -17,6 +17,9 @@ Ask = Callable[[httpx.Client, int], httpx.Response]
 """One request; the number counts up."""
 
 
+BROKE_OFF = "broke off half-way"
+
+
 @dataclass
 class Tally:
     """Answers by kind of request. Filled by several threads."""
@@ -51,6 +54,8 @@ class Tally:
 
 def judge(answer: httpx.Response | Exception) -> tuple[str, str]:
     """(outcome, what is wrong with it, "" where nothing is): a refusal has to be a 503 problem with Retry-After."""
+    if isinstance(answer, httpx.RemoteProtocolError) and "complete message body" in str(answer):
+        return BROKE_OFF, BROKE_OFF
     if isinstance(answer, Exception):
         return type(answer).__name__, f"no answer: {type(answer).__name__} {answer}"
     if answer.is_success:

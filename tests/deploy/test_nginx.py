@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 import os
 import re
@@ -11,7 +12,8 @@ import ssl
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
@@ -43,8 +45,11 @@ def _check_problem(answer: httpx.Response, status: int, code: str) -> None:
 
 
 @contextmanager
-def _upstream(answer: bytes | None, delay_s: float = 0) -> Iterator[tuple[str, list[bytes]]]:
-    """host:port of a server that reads each request and answers so, or breaks off (None); and what it was sent."""
+def _upstream(answer: bytes | None, when: threading.Event | None = None) -> Iterator[tuple[str, list[bytes]]]:
+    """host:port of a server that reads each request and answers so, or breaks off (None); and what it was sent.
+
+    It answers when the event is set.
+    """
     requests: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
@@ -60,13 +65,16 @@ def _upstream(answer: bytes | None, delay_s: float = 0) -> Iterator[tuple[str, l
                         data += piece
                     if data:
                         requests.append(data)
-                        time.sleep(delay_s)
+                        if when is not None:
+                            when.wait()
                         if answer is not None:
                             connection.sendall(answer)
 
         threading.Thread(target=serve, daemon=True).start()
         host, port = listener.getsockname()
         yield f"{host}:{port}", requests
+        if when is not None:
+            when.set()
         listener.shutdown(socket.SHUT_RDWR)
 
 
@@ -75,6 +83,18 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
 
 def _client(running: Web) -> httpx.Client:
     return httpx.Client(base_url=running.https, verify=running.trust, trust_env=False, timeout=60)
+
+
+def _until_refused(ask: Callable[[int], httpx.Response]) -> httpx.Response:
+    """The first 429 of requests that are made eight at a time, however slow the machine."""
+    turns = itertools.count()
+    with ThreadPoolExecutor(8) as pool:
+        while True:
+            answers = list(pool.map(ask, itertools.islice(turns, 16)))
+            assert {answer.status_code for answer in answers} <= {200, 429}
+            refused = [answer for answer in answers if answer.status_code == 429]
+            if refused:
+                return refused[0]
 
 
 def test_the_page_comes_compressed_and_is_asked_for_again(browser: httpx.Client) -> None:
@@ -198,24 +218,20 @@ def test_an_address_full_of_quotes_gives_a_document_all_the_same(tmp_path: Path)
 def test_a_dead_application_is_a_503_with_retry_after_at_once(tmp_path: Path) -> None:
     with web(tmp_path, f"127.0.0.1:{free_port()}") as running, _client(running) as client:
         for method, path in (("GET", "/status"), ("POST", "/search"), ("POST", "/insert"), ("DELETE", "/images/ab")):
-            began_s = time.monotonic()
             answer = client.request(method, path)
             _check_problem(answer, 503, "backend_unavailable")
             assert answer.headers["Retry-After"] == "5"
             assert answer.json()["instance"] == path
-            assert time.monotonic() - began_s < 10
         assert client.get("/").status_code == 200
 
 
 def test_a_server_that_says_nothing_is_given_up(tmp_path: Path) -> None:
     with (
-        _upstream(OK, delay_s=30) as (server, requests),
+        _upstream(OK, threading.Event()) as (server, requests),
         web(tmp_path, server, ANSWER_S="1") as running,
         _client(running) as client,
     ):
-        began_s = time.monotonic()
         _check_problem(client.post("/search"), 503, "backend_unavailable")
-        assert time.monotonic() - began_s < 10
         # It may be at work on it: asking a second one would double the load.
         assert len(requests) == 1
 
@@ -251,11 +267,9 @@ def test_too_many_requests_are_told_to_wait(tmp_path: Path) -> None:
         web(tmp_path, server, RATE_PER_ADDRESS="1", RATE_PER_KEY="1") as running,
         _client(running) as client,
     ):
-        answers = [client.post("/search", headers={"X-API-Key": f"invented {n}"}) for n in range(12)]
-        refused = [answer for answer in answers if answer.status_code == 429]
-        assert 5 <= len(refused) < 12
-        _check_problem(refused[0], 429, "too_many_requests")
-        assert refused[0].headers["Retry-After"] == "1"
+        refused = _until_refused(lambda n: client.post("/search", headers={"X-API-Key": f"invented {n}"}))
+        _check_problem(refused, 429, "too_many_requests")
+        assert refused.headers["Retry-After"] == "1"
         # Pictures of the page and who watches the service are not counted.
         assert all(client.get(path).status_code == 200 for path in ("/livez", "/readyz", "/images/ab/thumbnail") * 5)
 
@@ -267,29 +281,30 @@ def test_one_key_from_many_addresses_has_one_allowance(tmp_path: Path) -> None:
         _client(running) as client,
     ):
 
-        def statuses(key: dict[str, str]) -> list[int]:
-            headers = ({**key, "X-Forwarded-For": f"10.0.0.{n}"} for n in range(12))
-            return [client.post("/search", headers=each).status_code for each in headers]
+        def ask(key: dict[str, str], n: int) -> httpx.Response:
+            return client.post("/search", headers={**key, "X-Forwarded-For": f"10.0.{n // 250}.{n % 250}"})
 
-        assert statuses({"Authorization": "Bearer one"}).count(429) >= 5
+        _until_refused(lambda n: ask({"Authorization": "Bearer one"}, n))
         # Another key has an allowance of its own, and without a key only the address counts.
-        assert statuses({"X-API-Key": "other"})[:4] == [200] * 4
-        assert statuses({}) == [200] * 12
+        assert [ask({"X-API-Key": "other"}, n).status_code for n in range(4)] == [200] * 4
+        assert [ask({}, n).status_code for n in range(12)] == [200] * 12
 
 
 def test_too_many_at_once_are_told_to_wait(tmp_path: Path) -> None:
+    done = threading.Event()
     with (
-        _upstream(OK, delay_s=2) as (server, _),
-        web(tmp_path, server, AT_ONCE_PER_ADDRESS="1") as running,
+        _upstream(OK, done) as (server, requests),
+        web(tmp_path, server, AT_ONCE_PER_ADDRESS="1", ANSWER_S="3600") as running,
         _client(running) as client,
     ):
-        first = threading.Thread(target=client.post, args=("/search",))
+        first = threading.Thread(target=client.post, args=("/search",), kwargs={"timeout": None})
         first.start()
-        statuses = []
-        while first.is_alive() and 429 not in statuses:
-            statuses.append(client.post("/search").status_code)
+        while not requests:
+            time.sleep(0.05)
+        _check_problem(client.post("/search"), 429, "too_many_requests")
+        done.set()
         first.join()
-        assert 429 in statuses
+        assert client.post("/search").status_code == 200
 
 
 def test_behind_a_proxy_that_ends_tls(tmp_path: Path) -> None:
