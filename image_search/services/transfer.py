@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
@@ -150,41 +150,6 @@ class TransferService:
         elapsed_s = round(time.perf_counter() - started, 3)
         return ExportReport(collection, count, model_id, "none", dim, elapsed_s, tuple(lost))
 
-    def check_import(self, collection: str, path: Path) -> tuple[list[Path], list[ShardInfo], EmbedderProvider]:
-        """The shards of an exported file (or a folder), what they say of themselves, and the model they belong to.
-
-        Raises DatasetFormatError; ModelMismatch where that model is not here, or the collection has another one.
-        """
-        paths = shard_files(path) if path.is_dir() else [path]
-        if not paths:
-            raise DatasetFormatError(f"{path.name!r} holds no shards (*.h5)")
-        infos = [self._shards.describe_vector_shard(p) for p in paths]
-        first = infos[0]
-        if any((i.model_id, i.projection_id) != (first.model_id, first.projection_id) for i in infos):
-            raise DatasetFormatError(f"{path.name!r} holds shards of several models or projections")
-        try:
-            provider = self._collections.provider.for_model(first.model_id)
-        except (ModelMismatch, EmbedderError) as error:
-            raise ModelMismatch(
-                f"{path.name}: vectors of model {first.model_id} cannot be used here: {error}"
-            ) from error
-        if self._collections.exists(collection):
-            self._check_same(collection, path.name, first)
-        return paths, infos, provider
-
-    def _check_same(self, collection: str, name: str, found: ShardInfo) -> None:
-        spec = self._collections.spec(collection)
-        if spec.model_id != found.model_id:
-            raise ModelMismatch(
-                f"{name}: vectors of model {found.model_id}; collection {collection!r} holds those of "
-                f"{spec.model_id}. Import into a new collection: --collection NAME"
-            )
-        if found.projection_id not in ("none", spec.projection_id):
-            raise ModelMismatch(
-                f"{name}: vectors of projection {found.projection_id}; collection {collection!r} has "
-                f"{spec.projection_id}. Import into a new collection: --collection NAME"
-            )
-
     def import_shards(
         self,
         collection: str,
@@ -221,25 +186,27 @@ class TransferService:
             raise ModelMismatch(f"{path.name}: vectors of {first.dim} numbers; the model gives {wanted_dim}")
         total = sum(info.count for info in infos)
         batches = (batch for p in paths for batch in self._shards.read_vector_shard(p, BATCH))
-        return self._import(
-            collection,
-            batches,
-            total,
-            raw=first.projection_id == "none",
-            started=started,
-            failed=[],
-            finder=finder,
-            on_progress=on_progress,
-            stop=stop,
-        )
+        raw = first.projection_id == "none"
+        failed: list[Failure] = []
+        told = 0
 
-    def _bring_projection(self, provider: EmbedderProvider, path: Path, projection_id: str) -> None:
-        try:
-            brought = provider.import_projection(self._shards.read_projection(path))
-        except EmbedderError as error:
-            raise DatasetFormatError(f"{path.name}: {error}") from error
-        if brought != projection_id:
-            raise DatasetFormatError(f"{path.name}: carries projection {brought}, and says it is {projection_id}")
+        def tell(progress: Progress) -> None:
+            nonlocal told
+            on_progress(replace(progress, failures=tuple(failed[told:])))
+            told = len(failed)
+
+        report = self._import(
+            collection,
+            self._sound(batches, failed, unit=not raw, stop=stop),
+            total,
+            raw=raw,
+            started=started,
+            failed=failed,
+            finder=finder,
+            on_progress=tell,
+        )
+        seen = report.added + report.unchanged + len(report.failed)
+        return replace(report, interrupted=seen < total)
 
     def import_matrix(
         self, collection: str, matrix: Path, files: Source, *, on_progress: ProgressListener = no_progress
@@ -284,6 +251,65 @@ class TransferService:
             collection, batches(), len(candidates), raw=True, started=started, failed=failed, on_progress=on_progress
         )
 
+    def check_import(self, collection: str, path: Path) -> tuple[list[Path], list[ShardInfo], EmbedderProvider]:
+        """The shards of an exported file (or a folder), what they say of themselves, and the model they belong to.
+
+        Raises DatasetFormatError; ModelMismatch where that model is not here, or the collection has another one.
+        """
+        paths = shard_files(path) if path.is_dir() else [path]
+        if not paths:
+            raise DatasetFormatError(f"{path.name!r} holds no shards (*.h5)")
+        infos = [self._shards.describe_vector_shard(p) for p in paths]
+        first = infos[0]
+        if any((i.model_id, i.projection_id) != (first.model_id, first.projection_id) for i in infos):
+            raise DatasetFormatError(f"{path.name!r} holds shards of several models or projections")
+        try:
+            provider = self._collections.provider.for_model(first.model_id)
+        except (ModelMismatch, EmbedderError) as error:
+            raise ModelMismatch(
+                f"{path.name}: vectors of model {first.model_id} cannot be used here: {error}"
+            ) from error
+        if self._collections.exists(collection):
+            self._check_same(collection, path.name, first)
+        return paths, infos, provider
+
+    def _check_same(self, collection: str, name: str, found: ShardInfo) -> None:
+        spec = self._collections.spec(collection)
+        if spec.model_id != found.model_id:
+            raise ModelMismatch(
+                f"{name}: vectors of model {found.model_id}; collection {collection!r} holds those of "
+                f"{spec.model_id}. Import into a new collection: --collection NAME"
+            )
+        if found.projection_id not in ("none", spec.projection_id):
+            raise ModelMismatch(
+                f"{name}: vectors of projection {found.projection_id}; collection {collection!r} has "
+                f"{spec.projection_id}. Import into a new collection: --collection NAME"
+            )
+
+    def _bring_projection(self, provider: EmbedderProvider, path: Path, projection_id: str) -> None:
+        try:
+            brought = provider.import_projection(self._shards.read_projection(path))
+        except EmbedderError as error:
+            raise DatasetFormatError(f"{path.name}: {error}") from error
+        if brought != projection_id:
+            raise DatasetFormatError(f"{path.name}: carries projection {brought}, and says it is {projection_id}")
+
+    def _sound(
+        self,
+        batches: Iterator[VectorBatch],
+        failed: list[Failure],
+        *,
+        unit: bool,
+        stop: threading.Event | None,
+    ) -> Iterator[VectorBatch]:
+        """The rows that a collection can take, the others in `failed`; ends early where `stop` is set."""
+        for records, vectors in batches:
+            if stop is not None and stop.is_set():
+                return
+            kept, rows, refused = sound_rows(records, vectors, unit=unit)
+            failed += refused
+            yield kept, rows
+
     def _import(
         self,
         collection: str,
@@ -295,20 +321,13 @@ class TransferService:
         failed: list[Failure],
         finder: PictureFinder | None = None,
         on_progress: ProgressListener,
-        stop: threading.Event | None = None,
     ) -> ImportReport:
         store = self._collections.store
         archive = self._archive_for(self._collections.spec(collection).model_id)
         added = unchanged = without = pictures = 0
-        interrupted = False
         not_found: list[Failure] = []
         with ThreadPoolExecutor(self._threads, thread_name_prefix="import-pictures") as pool:
-            for came, numbers in batches:
-                if stop is not None and stop.is_set():
-                    interrupted = True
-                    break
-                records, vectors, refused = sound_rows(came, numbers, unit=not raw)
-                failed += refused
+            for records, vectors in batches:
                 if finder is not None:
                     stored, missed = self._supply(records, finder, pool)
                     pictures += stored
@@ -325,19 +344,18 @@ class TransferService:
                 unchanged += len(records) - len(fresh)
                 added += len(fresh)
                 without += sum(not self._images.exists(records[row].object_key) for row in fresh.values())
-                done = added + unchanged + len(failed)
-                on_progress(Progress("importing", done, total, len(failed), tuple(refused)))
+                on_progress(Progress("importing", added + unchanged + len(failed), total, len(failed)))
         store.build_index(store.resolve(collection))
+        elapsed_s = round(time.perf_counter() - started, 3)
         return ImportReport(
             collection,
             added,
             unchanged,
             without,
             tuple(failed),
-            round(time.perf_counter() - started, 3),
-            interrupted,
-            pictures,
-            tuple(not_found),
+            elapsed_s,
+            pictures=pictures,
+            not_found=tuple(not_found),
         )
 
     def _supply(

@@ -124,7 +124,9 @@ def test_every_form_gives_the_same_answer(client: FlaskClient, form: str) -> Non
     expected = by_json(client, top_k=7).get_json()
     found = response.get_json()
     assert hits(found) == hits(expected)
-    assert (found["page"], found["query"]) == (expected["page"], expected["query"])
+    assert found["page"] == expected["page"]
+    # Ids are signed with the second in which they are made.
+    assert {**found["query"], "id": ""} == {**expected["query"], "id": ""}
 
 
 def test_a_stored_picture_finds_what_its_bytes_find(client: FlaskClient, gallery: Any) -> None:
