@@ -280,7 +280,7 @@ def test_axe_finds_no_fault(
         # A dialog covers the switch; the page hears the click all the same.
         page.evaluate("(locale) => document.querySelector(`[data-locale=${locale}]`).click()", locale)
         expect(page.locator(f'[data-locale="{locale}"]')).to_have_attribute("aria-pressed", "true")
-        page.wait_for_function("!document.querySelector('main [aria-busy=true]')")
+        page.wait_for_function("!document.querySelector('#grid[aria-busy=true]')")
         here = f"{size['width']} px, {locale}, {scheme}"
         faults += [f"{here}: {fault}" for fault in page.evaluate(RUN_AXE)]
         if page.evaluate(SCROLLS_SIDEWAYS):
