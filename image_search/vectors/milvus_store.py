@@ -43,13 +43,15 @@ _WRITES_IN_FLIGHT = 3
 # Below the 4 MB of a gRPC server's default, with room for what a row weighs beside its texts and vector.
 _WRITE_BYTES = 3_000_000
 _DELETE_ROWS = 1000
+_INDEX_STALLS_S = 1800.0
 
 
 class MilvusVectorStore:
     """A VectorStore over `uri`: a file whose name ends in .db, or http(s)://host:port.
 
     Connects at first use, not before: make it after a fork. `ef` and `nprobe` are what a search takes that
-    names none.
+    names none. On a server this object reads what it wrote at once; what another process wrote it reads within the
+    bound of the server's `Bounded` consistency, five seconds.
     """
 
     def __init__(
@@ -230,13 +232,24 @@ class MilvusVectorStore:
             return
         self._connection.call("flush", opened.name, timeout=None)
         for column in self._connection.call("list_indexes", opened.name):
-            while (state := self._connection.call("describe_index", opened.name, column))["pending_index_rows"] > 0:
-                if state.get("state") == "Failed":
-                    raise VectorStoreError(
-                        f"the vector database cannot build its index {opened.spec.index.kind}: its log says why"
-                    )
-                time.sleep(0.5)
+            self._wait_for_index(opened.name, column)
         self._connection.call("load_collection", opened.name, timeout=None)
+
+    def _wait_for_index(self, name: str, column: str) -> None:
+        """Return when no row is pending. Raises VectorStoreError where that goes on for long and nothing is built."""
+        built, since_s = -1, time.monotonic()
+        while True:
+            state = self._connection.call("describe_index", name, column)
+            if state["pending_index_rows"] <= 0:
+                return
+            if state["indexed_rows"] != built:
+                built, since_s = state["indexed_rows"], time.monotonic()
+            # A server that cannot build an index says that it is at it, for ever.
+            if state.get("state") == "Failed" or time.monotonic() - since_s > _INDEX_STALLS_S:
+                raise VectorStoreError(
+                    f"the vector database does not build its index {state['index_type']}: its log says why"
+                )
+            time.sleep(0.5)
 
     def ping(self) -> None:
         """Return when the database answers. Raises VectorStoreError."""

@@ -16,6 +16,7 @@ from image_search.storage.keys import (
     is_key,
     model_slug,
     original_key,
+    projection_key,
     query_key,
     thumbnail_key,
     trash_key,
@@ -51,6 +52,7 @@ def test_what_is_no_collection_has_no_trash(collection: str) -> None:
         lambda i: vector_key(i, "m@1"),
         lambda i: trash_key("c", i),
         lambda i: query_key(date.today(), i),
+        lambda i: projection_key(f"pca:256@{i[:12]}"),
     ],
 )
 def test_every_key_that_is_made_passes(make: object) -> None:

@@ -229,3 +229,40 @@ def test_a_projection_of_another_model_does_not_fit() -> None:
         check_fits(GOOD, "other@0123456789ab", 24)
     with pytest.raises(ModelMismatch):
         check_fits(GOOD, MODEL, 25)
+
+
+class Bucket:
+    """What machines have in common."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, bytes] = {}
+        self.puts = 0
+
+    def get(self, projection_id: str) -> bytes | None:
+        return self.held.get(projection_id)
+
+    def put(self, projection_id: str, data: bytes) -> None:
+        self.puts += 1
+        self.held[projection_id] = data
+
+
+def test_what_one_machine_fits_another_loads(tmp_path: Path) -> None:
+    bucket, made = Bucket(), make_random(8, 4, MODEL)
+    one, other = (ProjectionFolder(tmp_path / name, bucket) for name in ("one", "other"))
+    one.save(made)
+    one.save(made)
+    assert bucket.puts == 1
+    np.testing.assert_array_equal(other.load(made.projection_id).matrix, made.matrix)
+    bucket.held.clear()
+    assert other.load(made.projection_id).projection_id == made.projection_id, "it has one of its own now"
+    with pytest.raises(EmbedderError, match="missing"):
+        ProjectionFolder(tmp_path / "third", bucket).load(made.projection_id)
+
+
+def test_a_shared_projection_that_is_damaged_is_not_kept(tmp_path: Path) -> None:
+    bucket, made = Bucket(), make_random(8, 4, MODEL)
+    bucket.put(made.projection_id, made.to_bytes()[:-40])
+    folder = ProjectionFolder(tmp_path / "here", bucket)
+    with pytest.raises(EmbedderError, match="damaged"):
+        folder.load(made.projection_id)
+    assert not list(tmp_path.rglob("*.npz"))
