@@ -495,7 +495,7 @@ KNOWN = [
     (answers.ModelChoice, status.ModelChoice, ()),
     (answers.Limits, status.Limits, ()),
     (answers.Features, status.Features, ()),
-    (answers.Status, status.StatusAnswer, ("ok", "entities_num", "cpu", "memory", "gpu", "stores")),
+    (answers.Status, status.StatusAnswer, ("ok", "entities_num", "cpu", "memory", "gpu", "device", "stores")),
 ]
 
 

@@ -52,6 +52,7 @@ def test_the_commands_that_scripts_rely_on() -> None:
         "evaluate",
         "samples",
         "serve",
+        "init",
         "config show",
         "models list",
         "models pull",
