@@ -8,7 +8,7 @@
 /** @import {ResultsActions} from "./views/results.js" */
 import * as config from "../config.js";
 import { Api } from "./api.js";
-import { byId } from "./dom.js";
+import { byId, styled } from "./dom.js";
 import { listen, pick, tooLarge } from "./inputs.js";
 import { LOCALES, pickLocale, speak, translatePage } from "./i18n.js";
 import { SessionKey } from "./keys.js";
@@ -252,7 +252,7 @@ const views = [
     state,
     wanted: ({ viewed }) => viewed !== null,
     load: async () => {
-      const { ViewerView } = await import("./views/viewer.js");
+      const [{ ViewerView }] = await Promise.all([import("./views/viewer.js"), styled("css/viewer.css")]);
       return [new ViewerView({
         base,
         actions: {
