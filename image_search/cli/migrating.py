@@ -42,7 +42,7 @@ def migrate(
     \b
     Examples:
       image-search --set storage.endpoint=s3.lan:9000 migrate --to-milvus http://milvus.lan:19530 --to-store s3://pictures
-      image-search --config stack.ini migrate --to-data-dir ~/laptop-library
+      image-search migrate --to-data-dir ~/laptop-library
     """
     from image_search.wiring import build_services, migration
 

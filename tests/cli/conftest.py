@@ -78,7 +78,7 @@ def stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
         return stores.setdefault(settings.milvus_uri, MemoryVectorStore())
 
     monkeypatch.setattr("image_search.adapters.vector_store", open_store)
-    monkeypatch.setattr("image_search.wiring._provider", lambda *_: provider)
+    monkeypatch.setattr("image_search.adapters.embedder_provider", lambda *_: provider)
 
 
 @pytest.fixture

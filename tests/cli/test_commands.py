@@ -53,6 +53,7 @@ def test_the_commands_that_scripts_rely_on() -> None:
         "samples",
         "serve",
         "init",
+        "migrate",
         "config show",
         "models list",
         "models pull",
