@@ -272,8 +272,10 @@ class RcloneServer(Server):
         command += ["--auth-key", f"{ACCESS_KEY},{SECRET_KEY}", "--config", str(self.folder / "rclone.conf")]
         if self._tls is not None:
             command += ["--cert", str(self._tls.cert), "--key", str(self._tls.key)]
-        # Its view of a folder is five minutes old otherwise, and its caches lie in the user's home.
-        command += ["--dir-cache-time", "0s", "--cache-dir", str(self.folder / "cache")]
+        # A view of folders that is never older than a moment locks itself up sooner or later (1.75.0: Dir.stat against
+        # Dir.cacheCleanup): this one is kept, so nobody may change the folder behind its back. Caches lie in the user's
+        # home otherwise.
+        command += ["--dir-cache-time", "24h", "--cache-dir", str(self.folder / "cache")]
         return [*command, str(self.buckets)], {}
 
     def _answers(self) -> bool:

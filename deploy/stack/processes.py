@@ -43,19 +43,6 @@ def stack_settings() -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
 
-class BusyRclone(RcloneServer):
-    """For many clients at once, and nobody who changes its folder behind its back.
-
-    With the view of a folder that is never older than a moment, which suits tests, its directory tree locks itself up
-    sooner or later (rclone 1.75.0: Dir.stat against Dir.cacheCleanup).
-    """
-
-    def _command(self) -> tuple[list[str], dict[str, str]]:
-        command, environment = super()._command()
-        command[command.index("--dir-cache-time") + 1] = "24h"
-        return command, environment
-
-
 @dataclass
 class Stack:
     """A running stack."""
@@ -126,7 +113,7 @@ def stack(folder: Path, *, workers: int = 2, model: str = "compact", patient: bo
     with contextlib.ExitStack() as held:
         milvus = MilvusServer(folder / "milvus")
         held.enter_context(running(milvus))
-        store = BusyRclone(folder / "s3")
+        store = RcloneServer(folder / "s3")
         held.enter_context(running(store))
         port = free_port()
         env = {name: value for name, value in os.environ.items() if not name.startswith("IMAGE_SEARCH_")}

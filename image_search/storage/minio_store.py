@@ -182,7 +182,8 @@ class MinioImageStore:
         with _translate_errors():
             items = self._client.list_objects(self._bucket, prefix=prefix, recursive=True, start_after=after or None)
             for item in items:
-                if item.object_name is not None:
+                # Not every server keeps to `start_after`: rclone lists all where no key comes after it.
+                if item.object_name is not None and item.object_name > after:
                     yield item.object_name
 
     def ping(self) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,17 +47,9 @@ def model(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def laptop(model: Path, tmp_path: Path, name: str, rclone_server: RcloneServer) -> Place:
-    """A library of fifteen pictures: a PCA was fitted, one was inserted alone, one deleted, one has words."""
-    place = Place(
-        model,
-        tmp_path / "laptop",
-        IMAGE_SEARCH_LIBRARY__COLLECTION=name,
-        IMAGE_SEARCH_STORAGE__ENDPOINT=rclone_server.endpoint,
-        IMAGE_SEARCH_STORAGE__ACCESS_KEY=ACCESS_KEY,
-        IMAGE_SEARCH_STORAGE__SECRET_KEY=SECRET_KEY,
-        IMAGE_SEARCH_STORAGE__SECURE="false",
-    )
+def laptop(model: Path, tmp_path: Path, name: str) -> Place:
+    """A library of fifteen pictures: a projection was made, one was inserted alone, one deleted, one has words."""
+    place = Place(model, tmp_path / "laptop", IMAGE_SEARCH_LIBRARY__COLLECTION=name)
     write_gallery(tmp_path / "gallery", per_colour=5)
     done = run_command(place.env, "ingest", str(tmp_path / "gallery"))
     assert done.returncode == 0, done.stderr
@@ -73,19 +64,26 @@ def laptop(model: Path, tmp_path: Path, name: str, rclone_server: RcloneServer) 
 
 
 @pytest.fixture
-def stack(model: Path, tmp_path: Path, name: str, milvus_server: MilvusServer, laptop: Place) -> Iterator[Place]:
+def stack(model: Path, tmp_path: Path, name: str, milvus_server: MilvusServer, rclone_server: RcloneServer) -> Place:
     """The same application with servers, and a data folder in which nothing is."""
-    settings = {key: value for key, value in laptop.env.items() if key.startswith("IMAGE_SEARCH_STORAGE__")}
-    place = Place(
+    return Place(
         model,
         tmp_path / "stack",
         IMAGE_SEARCH_LIBRARY__COLLECTION=name,
         IMAGE_SEARCH_MILVUS__URI=milvus_server.uri,
         IMAGE_SEARCH_STORAGE__BACKEND="minio",
         IMAGE_SEARCH_STORAGE__BUCKET=f"b{name.lower()}"[:60],
-        **settings,
+        IMAGE_SEARCH_STORAGE__ENDPOINT=rclone_server.endpoint,
+        IMAGE_SEARCH_STORAGE__ACCESS_KEY=ACCESS_KEY,
+        IMAGE_SEARCH_STORAGE__SECRET_KEY=SECRET_KEY,
+        IMAGE_SEARCH_STORAGE__SECURE="false",
     )
-    yield place
+
+
+def reaching(source: Place, target: Place) -> dict[str, str]:
+    """The source's environment, with what it needs to know of the target's S3 server."""
+    known = ("ENDPOINT", "ACCESS_KEY", "SECRET_KEY", "SECURE")
+    return source.env | {f"IMAGE_SEARCH_STORAGE__{key}": target.env[f"IMAGE_SEARCH_STORAGE__{key}"] for key in known}
 
 
 def arguments(stack: Place) -> list[str]:
@@ -114,7 +112,7 @@ def snapshot(services: Services, name: str) -> dict[str, Any]:
 
 
 def migrate(source: Place, target: Place) -> dict[str, Any]:
-    done = run_command(source.env, *arguments(target))
+    done = run_command(reaching(source, target), *arguments(target))
     assert done.returncode == 0, done.stderr
     document: dict[str, Any] = json.loads(done.stdout)
     return document
@@ -167,38 +165,38 @@ def test_twice_changes_nothing_and_brings_what_is_new(laptop: Place, stack: Plac
     there.close()
 
 
-@pytest.mark.skip(reason="not settled: rclone holds a key for ever whose upload was killed, and the run stalls there")
-def test_a_migration_that_is_killed_goes_on_where_it_was(
-    laptop: Place, stack: Place, name: str, tmp_path: Path, rclone_server: RcloneServer
-) -> None:
+def test_a_migration_that_is_killed_goes_on_where_it_was(laptop: Place, model: Path, name: str, tmp_path: Path) -> None:
     write_gallery(tmp_path / "more", per_colour=60)
     assert run_command(laptop.env, "ingest", str(tmp_path / "more")).returncode == 0
-    bucket = rclone_server.buckets / stack.env["IMAGE_SEARCH_STORAGE__BUCKET"]
-    there_before = 0
+    # Between folders: rclone, unlike other S3 servers, never answers again for a key whose upload broke off.
+    home = Place(model, tmp_path / "home", IMAGE_SEARCH_LIBRARY__COLLECTION=name)
+    command = ["migrate", "--to-data-dir", str(home.data_dir), "--json"]
+
+    def copied() -> int:
+        return sum(1 for path in (home.data_dir / "images").rglob("*") if path.is_file())
+
     for wanted in (20, 150, 300):
-        process = subprocess.Popen([*COMMAND, *arguments(stack)], env=laptop.env, stdout=subprocess.DEVNULL)
-        while process.poll() is None and sum(1 for path in bucket.rglob("*") if path.is_file()) < wanted:
+        process = subprocess.Popen([*COMMAND, *command], env=laptop.env, stdout=subprocess.DEVNULL)
+        while process.poll() is None and copied() < wanted:
             time.sleep(0.01)
         process.kill()
         process.wait()
-        # rclone never answers again for a key whose upload broke off; other S3 servers do.
-        rclone_server.kill()
-        rclone_server.start()
-        there_before = sum(1 for path in bucket.rglob("*") if path.is_file())
-        assert there_before > 0
-        services = stack.open()
+        services = home.open()
         # Half of a collection is shown to nobody.
         assert services.collections.exists(name) is (process.returncode == 0)
         services.close()
-    assert there_before >= 150
-    report = migrate(laptop, stack)
-    assert report["objects_copied"] < report["objects"]
+    there = copied()
+    assert there >= 150
+    done = run_command(laptop.env, *command)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["objects_copied"] <= report["objects"] - there / 2, "what was there is passed over"
     assert report["objects_missing"] == 0
-    here, there = laptop.open(), stack.open()
-    assert snapshot(there, name) == snapshot(here, name)
-    assert there.collections.leftovers(name) == []
-    here.close()
-    there.close()
+    source, target = laptop.open(), home.open()
+    assert snapshot(target, name) == snapshot(source, name)
+    assert target.collections.leftovers(name) == []
+    source.close()
+    target.close()
 
 
 def test_and_back_again(laptop: Place, stack: Place, name: str, tmp_path: Path, model: Path) -> None:
@@ -228,7 +226,7 @@ def test_a_collection_of_another_model_there_is_refused_before_anything_is_copie
 ) -> None:
     services = stack.open()
     services.collections.create(name, CollectionSpec("other@0123456789ab", 8))
-    done = run_command(laptop.env, *arguments(stack))
+    done = run_command(reaching(laptop, stack), *arguments(stack))
     assert done.returncode == 1
     assert "other@0123456789ab" in done.stderr
     assert list(services.images.iter_keys("originals/")) == []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import socket
 import subprocess
 import threading
@@ -177,12 +176,16 @@ def test_large_objects_go_up_in_parts(request: pytest.FixtureRequest, server: st
 def test_a_bucket_that_goes_is_told_until_it_is_back(rclone_server: RcloneServer, bucket: str) -> None:
     store = open_store(rclone_server.endpoint, bucket)
     store.put(KEY, b"x", "image/jpeg")
-    shutil.rmtree(rclone_server.buckets / bucket)
+    admin = Minio(
+        rclone_server.endpoint, access_key=ACCESS_KEY, secret_key=SECRET_KEY, region="us-east-1", secure=False
+    )
+    admin.remove_object(bucket, KEY)
+    admin.remove_bucket(bucket)
     for call in (lambda: store.get(KEY), lambda: store.put(KEY, b"x", "image/jpeg"), store.ping):
         with pytest.raises(ImageStoreError, match="bucket is gone") as caught:
             call()
         assert not caught.value.retryable
-    (rclone_server.buckets / bucket).mkdir()
+    admin.make_bucket(bucket)
     store.ping()
     with pytest.raises(ImageNotFound):
         store.get(KEY)
