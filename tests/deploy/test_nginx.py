@@ -182,6 +182,23 @@ def test_what_is_too_large_is_refused_in_the_applications_words(browser: httpx.C
     assert "Access-Control-Allow-Origin" not in other.headers
 
 
+def test_vectors_travel_past_the_limit_of_other_requests(browser: httpx.Client) -> None:
+    key = {"X-API-Key": ADMIN_KEY}
+    inserted = browser.post("/insert", content=jpeg(draw((90, 10, 60))), headers={**key, "Content-Type": "image/jpeg"})
+    assert inserted.status_code in (200, 201)
+    link = browser.post("/export", headers=key).json()["url"]
+    assert link.startswith(str(browser.base_url))
+    exported = browser.get(link)
+    assert exported.status_code == 200
+    assert exported.content.startswith(b"\x89HDF")
+    large = exported.content + bytes(MAX_REQUEST_BYTES)
+    answer = browser.post("/import", content=large, headers={**key, "Content-Type": "application/x-hdf5"})
+    # Whatever the application makes of it, it has come there.
+    assert answer.status_code in (202, 422), answer.text
+    refused = browser.post("/import", content=large, headers={"Content-Type": "application/x-hdf5"})
+    _check_problem(refused, 401, "invalid_key")
+
+
 def test_the_largest_body_is_the_applications_default() -> None:
     text = (DEPLOY / "nginx" / "start").read_text()
     default = Settings().http_server.max_request_bytes
