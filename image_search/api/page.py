@@ -67,6 +67,8 @@ class PageFiles:
         if found is None:
             raise NotFound
         path = Path(found)
+        # One name for one file, however it is asked for: each is kept in memory.
+        name = path.relative_to(self._folder).as_posix()
         try:
             stat = path.stat()
             stamp = (stat.st_mtime_ns, stat.st_size)

@@ -28,16 +28,24 @@ from image_search.errors import InvalidParameter
     metavar="DIR",
     help="Data folder of the new library: alone, an embedded library, as from a server back to a laptop.",
 )
+@click.option(
+    "--overwrite", is_flag=True, help="Also bring edits and deletions over what the target shows of the same pictures."
+)
 @json_option
 @pass_context
 def migrate(
-    context: CliContext, to_milvus: str | None, to_store: str | None, to_data_dir: Path | None, as_json: bool
+    context: CliContext,
+    to_milvus: str | None,
+    to_store: str | None,
+    to_data_dir: Path | None,
+    overwrite: bool,
+    as_json: bool,
 ) -> None:
     """Take the whole library to other stores: pictures, vectors, projections, words, what lies in the trash.
 
     Nothing is embedded again and nothing changes here. It may be stopped or killed at any moment and started again:
     it goes on where it was, and what is there already is passed over. The target shows nothing of a collection until
-    all of it is there.
+    all of it is there; from then on it gets what it lacks, and keeps what is edited or deleted there (but --overwrite).
 
     \b
     Examples:
@@ -50,13 +58,14 @@ def migrate(
     with context.services(bulk=True) as source, stop_on_signals() as stop, progress_bar() as on_progress:
         target = build_services(target_settings)
         try:
-            report = migration(source, target).run(on_progress=on_progress, stop=stop)
+            report = migration(source, target).run(overwrite=overwrite, on_progress=on_progress, stop=stop)
         finally:
             target.close()
 
     def text() -> None:
         for one in report.collections:
             more = f", {one.deleted} in the trash" if one.deleted else ""
+            more += f"; {one.different} are different there and were left so (--overwrite)" if one.different else ""
             click.echo(f"{one.name}: {one.images} pictures here, {one.there} there ({one.copied} written now{more})")
         click.echo(
             f"{report.objects} files, {report.objects_copied} of them copied now, {report.objects_missing} missing "

@@ -68,6 +68,9 @@ def write_vector_shard(path: Path, info: ShardInfo, batches: Iterable[VectorBatc
     return count
 
 
+_ATTRIBUTES = frozenset({"format", "version", "model_id", "projection_id", "count"})
+
+
 def read_projection(path: Path) -> bytes:
     """The projection that a shard of projected vectors carries, b"" where it has none."""
     with _reading(path, _VECTORS) as file:
@@ -113,6 +116,7 @@ def check_stored(path: Path) -> None:
     A file of a few bytes can claim any number of rows, in tables that were never written or that unfold when read.
     """
     with _reading(path, _VECTORS) as file:
+        _info(file)
         vectors = file["vectors"]
         if vectors.ndim != 2 or vectors.dtype.kind != "f" or not 1 <= vectors.shape[1] <= MAX_DIM:
             raise DatasetFormatError(f"{path.name}: its vectors are no (n, dim) table of floating point numbers")
@@ -332,6 +336,9 @@ def _check_own(file: Any, name: str) -> None:
 def _reading(path: Path, kind: str) -> Iterator[Any]:
     try:
         with h5py.File(path, "r") as file:
+            # Before any is read: an array of one text, many times, takes gigabytes out of a small file.
+            if any(file.attrs.get_id(name).shape != () for name in file.attrs if name in _ATTRIBUTES):
+                raise DatasetFormatError(f"{path.name}: its attributes are not stored as this program stores them")
             found = file.attrs.get("format")
             if found != kind:
                 raise DatasetFormatError(f"{path.name}: is {found or 'no dataset shard'!r}, expected {kind!r}")

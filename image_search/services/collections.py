@@ -126,14 +126,22 @@ class Collections:
     def open_or_create(self, name: str, provider: EmbedderProvider | None = None) -> OpenCollection:
         """The collection; where there is none yet, made for a model (default: the one that a new library takes)."""
         provider = provider or self.provider
+
+        def spec() -> CollectionSpec:
+            wanted = parse_projection(self.projection)
+            projection_id = provider.make_random(wanted.dim) if wanted.kind == "random" else "none"
+            return self.new_spec(projection_id, provider=provider)
+
+        self.create_if_absent(name, spec)
+        return self.open(name)
+
+    def create_if_absent(self, name: str, spec: Callable[[], CollectionSpec]) -> None:
+        """Make an empty collection under a name that people use, unless there is one; `spec` is asked only then."""
         if not self.exists(name):
-            # One process at a time: two first inserts would make two collections, one of which nobody would see.
+            # One process at a time: two first writers would make two collections, one of which nobody would see.
             with self._lock, self.gate.switching():
                 if not self.exists(name):
-                    wanted = parse_projection(self.projection)
-                    projection_id = provider.make_random(wanted.dim) if wanted.kind == "random" else "none"
-                    self.create(name, self.new_spec(projection_id, provider=provider))
-        return self.open(name)
+                    self.create(name, spec())
 
     def read(self, name: str, action: Callable[[OpenCollection], T]) -> T:
         """What `action` returns for the open collection, again where a rebuild replaced it meanwhile."""

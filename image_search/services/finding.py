@@ -44,14 +44,14 @@ class PictureFinder:
             # Remembered, so that many pictures of one name are read no more often than there are files.
             if self._hashes.get(candidate.path, record.image_id) != record.image_id:
                 continue
-            self._hashes[candidate.path] = ""
             try:
                 data = self._preparer.read(candidate)
-                self._hashes[candidate.path] = content_hash(data)
-                if self._hashes[candidate.path] == record.image_id:
+                found = self._hashes[candidate.path] = content_hash(data)
+                if found == record.image_id:
                     prepared = self._preparer.prepare(data, image_id=record.image_id, shortest_px=0)
                     return prepared, data, candidate.path
             except InvalidInput as error:
+                self._hashes[candidate.path] = ""
                 reason = str(error)
         return reason
 

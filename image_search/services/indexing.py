@@ -149,7 +149,7 @@ class IndexingService:
     def _add(self, now: OpenCollection, records: Sequence[ImageRecord], raw: FloatArray) -> int:
         """Upsert what is new, let what is there learn further names and words; returns how many were new."""
         store = self._collections.store
-        known = store.get(now.physical, [record.image_id for record in records])
+        known = store.get(now.physical, [record.image_id for record in records], latest=True)
         rows = [row for row, record in enumerate(records) if record.image_id not in known]
         if rows:
             store.upsert(now.physical, [records[row] for row in rows], now.embedder.project(raw[rows]))

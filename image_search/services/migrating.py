@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -23,7 +23,7 @@ from image_search.services.collections import Collections
 from image_search.services.preparing import THUMBNAIL_TYPE
 from image_search.services.progress import Progress, ProgressListener, no_progress
 from image_search.storage.keys import ORIGINALS, THUMBNAILS, TRASH, VECTORS, in_trash, is_key, trash_key, vector_key
-from image_search.types import CollectionSpec, Failure
+from image_search.types import CollectionSpec, Failure, ImageRecord
 
 T = TypeVar("T")
 
@@ -55,8 +55,10 @@ class MigratedCollection:
     """Pictures in the target at the end."""
     copied: int
     """Rows written by this run; the others were there."""
+    different: int
+    """Pictures whose words or place in the trash differ in the target, which was left as it is."""
     deleted: int
-    """Pictures in the source's trash, which the target has in its trash too."""
+    """Pictures in the source's trash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,10 @@ class MigrationReport:
     def complete(self) -> bool:
         """Whether everything of the source is in the target."""
         return not (
-            self.interrupted or self.failed or self.objects_missing or any(c.there < c.images for c in self.collections)
+            self.interrupted
+            or self.failed
+            or self.objects_missing
+            or any(c.there + c.different < c.images for c in self.collections)
         )
 
 
@@ -95,19 +100,25 @@ class MigrationService:
         self,
         *,
         only: Sequence[str] = (),
+        overwrite: bool = False,
         on_progress: ProgressListener = no_progress,
         stop: threading.Event | None = None,
     ) -> MigrationReport:
         """Take all files and all collections along, or `only` some collections. Setting `stop` ends it between batches.
 
-        What is changed in the source meanwhile may be missed; a repetition brings it. Raises ModelMismatch where the
+        A collection that the target shows already gets what it lacks, and keeps what was edited or deleted there;
+        `overwrite` brings the source's edits and deletions over it. What is changed in the source meanwhile may be
+        missed; a repetition brings it. Raises ModelMismatch where the
         target has a collection of that name and another model or projection.
         """
-        return _Run(self._source, self._target, on_progress, stop or threading.Event()).report(only)
+        return _Run(self._source, self._target, on_progress, stop or threading.Event(), overwrite).report(only)
 
 
 class _Run:
-    def __init__(self, source: Side, target: Side, on_progress: ProgressListener, stop: threading.Event) -> None:
+    def __init__(
+        self, source: Side, target: Side, on_progress: ProgressListener, stop: threading.Event, overwrite: bool
+    ) -> None:
+        self._overwrite = overwrite
         self._source, self._target, self._on_progress, self._stop = source, target, on_progress, stop
         self._started = time.perf_counter()
         self._failed: list[Failure] = []
@@ -201,8 +212,6 @@ class _Run:
     def _take_raw_vectors(self, name: str) -> None:
         """What bulk runs kept in files goes beside the pictures: a bucket is all that machines have in common."""
         spec = self._source.collections.spec(name)
-        if spec.projection_id == "none":
-            return  # the collection's own vectors are as good
         store, target = self._source.collections.store, self._target.images
         kept = set(target.iter_keys(vector_key("0" * 64, spec.model_id).partition("/00/")[0] + "/"))
         done = 0
@@ -232,18 +241,25 @@ class _Run:
         exists = target.exists(name)
         physical = target.store.resolve(name) if exists else self._unfinished(name, spec)
         ours = source.store.resolve(name)
-        total, done, copied = source.store.count(ours), 0, 0
+        # What people have changed in a collection that is shown there is theirs.
+        keeps = exists and not self._overwrite
+        total, done, copied, different = source.store.count(ours), 0, 0, 0
         for records, vectors in source.store.iterate(ours, batch_size=BATCH):
-            known = target.store.get(physical, [record.image_id for record in records])
+            known = target.store.get(physical, [record.image_id for record in records], latest=True)
             rows = [row for row, record in enumerate(records) if known.get(record.image_id) != record]
+            if keeps:
+                lacking = [row for row in rows if self._lacks(name, records[row], known)]
+                different += len(rows) - len(lacking)
+                rows = lacking
             if rows:
                 fresh = [records[row] for row in rows]
                 copied += _patiently(lambda f=fresh, v=vectors[rows]: target.store.upsert(physical, f, v))  # type: ignore[misc]
             done += len(records)
             self._tell(f"{name}: rows", done, total)
-        deleted = self._take_trash(name, ours, physical)
+        deleted, kept = self._take_trash(name, ours, physical, keeps=keeps)
         target.store.build_index(physical)
         if not exists:
+            self._drop_strangers(ours, physical)
             target.store.point(name, physical)
         return MigratedCollection(
             name=name,
@@ -252,8 +268,22 @@ class _Run:
             images=source.store.count(ours),
             there=target.store.count(physical),
             copied=copied,
+            different=different + kept,
             deleted=deleted,
         )
+
+    def _lacks(self, name: str, record: ImageRecord, known: Mapping[str, ImageRecord]) -> bool:
+        """Whether the target's collection neither shows the picture nor has it in its trash."""
+        return record.image_id not in known and not self._target.images.exists(trash_key(name, record.image_id))
+
+    def _drop_strangers(self, ours: str, physical: str) -> None:
+        """Rows that an interrupted run brought and that left the source since, also for good."""
+        for records, _ in self._target.collections.store.iterate(physical, batch_size=BATCH):
+            ids = [record.image_id for record in records]
+            shown = self._source.collections.store.get(ours, ids)
+            gone = [image_id for image_id in ids if image_id not in shown]
+            if gone:
+                self._target.collections.store.delete(physical, gone)
 
     def _unfinished(self, name: str, spec: CollectionSpec) -> str:
         """The collection that an interrupted run has begun to fill, else a new one; nobody sees it yet."""
@@ -263,22 +293,29 @@ class _Run:
                 return physical
         return target.create_beside(name, replace(spec, index=target.default_index()))
 
-    def _take_trash(self, name: str, ours: str, physical: str) -> int:
-        """Entries of deleted pictures; what was deleted after an earlier run had brought it leaves the target."""
+    def _take_trash(self, name: str, ours: str, physical: str, *, keeps: bool) -> tuple[int, int]:
+        """Entries of deleted pictures: how many, and how many of them were left as the target `keeps` them.
+
+        Else what was deleted after an earlier run had brought it leaves the target.
+        """
         store, target = self._source.collections.store, self._target.collections.store
         keys = (key for key in self._source.images.iter_keys(f"{TRASH}{name}/") if is_key(key))
-        taken = 0
+        taken = kept = 0
         for batch in _batches(keys):
+            there = target.get(physical, [in_trash(key)[1] for key in batch], latest=True) if keeps else {}
+            kept += len(there)
             for key in batch:
+                if in_trash(key)[1] in there:
+                    continue
                 failure = self._take_object(key)
                 if failure is not None:
                     self._failed.append(failure)
             ids = [in_trash(key)[1] for key in batch]
             shown = store.get(ours, ids)
-            target.delete(physical, [image_id for image_id in ids if image_id not in shown])
+            target.delete(physical, [i for i in ids if i not in shown and i not in there])
             taken += len(ids)
             self._tell(f"{name}: deleted pictures", taken)
-        return taken
+        return taken, kept
 
 
 _BYTES = "application/octet-stream"

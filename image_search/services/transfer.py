@@ -23,7 +23,7 @@ from image_search.interfaces import (
     VectorBatch,
 )
 from image_search.services.arriving import sound_rows
-from image_search.services.collections import Collections
+from image_search.services.collections import Collections, OpenCollection
 from image_search.services.features import Features
 from image_search.services.finding import PictureFinder
 from image_search.services.gate import PictureLocks
@@ -98,7 +98,7 @@ class TransferService:
     def export(self, collection: str, path: Path, *, on_progress: ProgressListener = no_progress) -> ExportReport:
         """Write every record and its embedding into one HDF5 file, with the projection it belongs to."""
         started = time.perf_counter()
-        _check_target(path)
+        self._check_target(path)
         spec = self._collections.spec(collection)
         store = self._collections.store
         physical = store.resolve(collection)
@@ -119,6 +119,19 @@ class TransferService:
         elapsed_s = round(time.perf_counter() - started, 3)
         return ExportReport(collection, count, spec.model_id, spec.projection_id, spec.dim, elapsed_s)
 
+    def _check_target(self, path: Path) -> None:
+        """Raise InvalidInput where there is something else than an export: a slip must not cost a picture."""
+        if not path.exists():
+            return
+        if not path.is_file():
+            raise InvalidInput(f"{path.name!r} is no regular file and is not replaced")
+        try:
+            self._shards.describe_vector_shard(path)
+        except DatasetFormatError as error:
+            raise InvalidInput(
+                f"{path.name!r} is there already and is no export; it is not replaced: take another name"
+            ) from error
+
     def export_features(
         self, collection: str, path: Path, *, on_progress: ProgressListener = no_progress
     ) -> ExportReport:
@@ -128,7 +141,7 @@ class TransferService:
         is written, and a file that is there stays, where there is no vector yet. Raises InvalidInput.
         """
         started = time.perf_counter()
-        _check_target(path)
+        self._check_target(path)
         model_id = self._features.model_id(collection)
         total, lost = self._features.count(collection), list[Failure]()
         found = self._features.batches(
@@ -172,12 +185,13 @@ class TransferService:
         finder = PictureFinder(pictures, self._preparer) if pictures else None
         paths, infos, provider = self.check_import(collection, path)
         first = infos[0]
-        if not self._collections.exists(collection):
-            if first.projection_id != "none":
-                self._bring_projection(provider, paths[0], first.projection_id)
-                self._collections.create(collection, self._collections.new_spec(first.projection_id, provider=provider))
-            else:
-                self._collections.open_or_create(collection, provider)
+        if first.projection_id == "none":
+            self._collections.open_or_create(collection, provider)
+        elif not self._collections.exists(collection):
+            self._bring_projection(provider, paths[0], first.projection_id)
+            self._collections.create_if_absent(
+                collection, lambda: self._collections.new_spec(first.projection_id, provider=provider)
+            )
         opened = self._collections.open(collection)
         # Again: it may have come into being, or been replaced, since it was looked at.
         self._check_same(collection, path.name, first)
@@ -186,7 +200,6 @@ class TransferService:
             raise ModelMismatch(f"{path.name}: vectors of {first.dim} numbers; the model gives {wanted_dim}")
         total = sum(info.count for info in infos)
         batches = (batch for p in paths for batch in self._shards.read_vector_shard(p, BATCH))
-        raw = first.projection_id == "none"
         failed: list[Failure] = []
         told = 0
 
@@ -197,9 +210,9 @@ class TransferService:
 
         report = self._import(
             collection,
-            self._sound(batches, failed, unit=not raw, stop=stop),
+            self._sound(batches, failed, unit=first.projection_id != "none", stop=stop),
             total,
-            raw=raw,
+            projection_id=first.projection_id,
             started=started,
             failed=failed,
             finder=finder,
@@ -248,7 +261,13 @@ class TransferService:
                 yield records, np.asarray(vectors[rows], dtype=np.float32)
 
         return self._import(
-            collection, batches(), len(candidates), raw=True, started=started, failed=failed, on_progress=on_progress
+            collection,
+            batches(),
+            len(candidates),
+            projection_id="none",
+            started=started,
+            failed=failed,
+            on_progress=on_progress,
         )
 
     def check_import(self, collection: str, path: Path) -> tuple[list[Path], list[ShardInfo], EmbedderProvider]:
@@ -316,7 +335,7 @@ class TransferService:
         batches: Iterator[VectorBatch],
         total: int,
         *,
-        raw: bool,
+        projection_id: str,
         started: float,
         failed: list[Failure],
         finder: PictureFinder | None = None,
@@ -334,13 +353,13 @@ class TransferService:
                     not_found += missed
                 ids = [record.image_id for record in records]
                 with self._locks.holding(ids):
-                    known = store.get(store.resolve(collection), ids)
+                    known = store.get(store.resolve(collection), ids, latest=True)
                     fresh: dict[str, int] = {
                         r.image_id: row for row, r in enumerate(records) if r.image_id not in known
                     }
                     if fresh:
                         rows = list(fresh.values())
-                        self._add(collection, [records[row] for row in rows], vectors[rows], raw, archive)
+                        self._add(collection, [records[row] for row in rows], vectors[rows], projection_id, archive)
                 unchanged += len(records) - len(fresh)
                 added += len(fresh)
                 without += sum(not self._images.exists(records[row].object_key) for row in fresh.values())
@@ -377,18 +396,25 @@ class TransferService:
         return stored, missed
 
     def _add(
-        self, collection: str, records: list[ImageRecord], vectors: FloatArray, raw: bool, archive: VectorArchive
+        self,
+        collection: str,
+        records: list[ImageRecord],
+        vectors: FloatArray,
+        projection_id: str,
+        archive: VectorArchive,
     ) -> None:
-        if raw:
+        if projection_id == "none":
             archive.append(records, vectors)
-        self._collections.write(
-            collection,
-            lambda now: self._collections.store.upsert(
-                now.physical, records, now.embedder.project(vectors) if raw else vectors
-            ),
-        )
 
+        def write(now: OpenCollection) -> int:
+            if projection_id == "none":
+                return self._collections.store.upsert(now.physical, records, now.embedder.project(vectors))
+            if now.spec.projection_id != projection_id:
+                # An index job may have put another collection under this name since the import began.
+                raise ModelMismatch(
+                    f"collection {collection!r} was given projection {now.spec.projection_id} meanwhile; the file's "
+                    f"vectors are of {projection_id}"
+                )
+            return self._collections.store.upsert(now.physical, records, vectors)
 
-def _check_target(path: Path) -> None:
-    if path.exists() and not path.is_file():
-        raise InvalidInput(f"{path.name!r} is no regular file and is not replaced")
+        self._collections.write(collection, write)

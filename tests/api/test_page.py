@@ -95,6 +95,17 @@ def test_a_tag_belongs_to_one_form_and_head_has_what_get_has(client: FlaskClient
         assert head.headers[name] == get.headers[name]
 
 
+def test_a_file_is_kept_once_however_it_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "js").mkdir()
+    (tmp_path / "js" / "a.js").write_text("let a;" * 300)
+    files = PageFiles(tmp_path)
+    app = Flask("page")
+    for number in range(20):
+        with app.test_request_context():
+            assert files.send(f"js/q{number}/../a.js").status_code == 200
+    assert len(files._files) == 1
+
+
 def test_a_file_that_changes_is_sent_anew(tmp_path: Path) -> None:
     (tmp_path / "a.js").write_text("// one" * 100)
     files = PageFiles(tmp_path)

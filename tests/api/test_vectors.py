@@ -78,6 +78,13 @@ def test_a_collection_goes_out_and_comes_back(client: FlaskClient, running: Serv
     assert again["result"] == counts | {"added": 0, "unchanged": 15}
 
 
+def test_a_form_brings_whatever_bytes_a_file_has(client: FlaskClient) -> None:
+    for seed in range(5):
+        data = np.random.default_rng(seed).bytes(1_500_000)
+        sent = client.post("/import", headers=ADMIN, data={"file": part(data, "x.h5", HDF5)})
+        assert_problem(sent, 422, "invalid_input")
+
+
 @pytest.mark.parametrize("form", ["raw", "octets", "multipart", "chunked"])
 def test_it_is_taken_in_every_form(app: Flask, client: FlaskClient, running: Services, form: str) -> None:
     data = exported(client)
@@ -201,6 +208,11 @@ def _hollow(file: h5py.File) -> None:
     file.attrs["count"] = 10**9
 
 
+def _repeated(file: h5py.File) -> None:
+    # A text of an array may point to what another has: a small file then holds any number of gigabytes.
+    file.attrs["model_id"] = np.array([file.attrs["model_id"]] * 400, dtype=h5py.string_dtype())
+
+
 def _packed(file: h5py.File) -> None:
     del file["vectors"]
     file.create_dataset("vectors", data=np.zeros((15, 48), np.float16), compression="gzip", chunks=(15, 48))
@@ -216,7 +228,7 @@ def _many_axes(file: h5py.File) -> None:
     file["vectors"] = np.zeros((15, 3, 3), np.float32)
 
 
-@pytest.mark.parametrize("change", [_external, _linked, _virtual, _hollow, _packed, _no_texts, _many_axes])
+@pytest.mark.parametrize("change", [_external, _linked, _virtual, _hollow, _repeated, _packed, _no_texts, _many_axes])
 def test_a_file_that_is_made_to_do_harm_is_refused(
     client: FlaskClient, stocked: Services, tmp_path: Path, change: Callable[[h5py.File], None]
 ) -> None:

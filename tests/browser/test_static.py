@@ -142,7 +142,10 @@ def test_a_link_opens_a_search_there_too(elsewhere: Page, console: Console, stat
     page = elsewhere
     headers = {"X-API-Key": KEYS["user"]}
     (image,) = page.request.get(f"{live_server}/images?limit=1", headers=headers).json()["images"]
-    page.evaluate("(key) => sessionStorage.setItem('image-search.key', key)", KEYS["user"])
+    # A key is kept under the name of the service that it was given to.
+    page.evaluate(
+        "([name, key]) => sessionStorage.setItem(name, key)", [f"image-search.key@{live_server}", KEYS["user"]]
+    )
     page.goto(f"{static.origin}/?id={image['id']}")
     expect(page.locator("#grid > .card").first).to_have_attribute("data-id", image["id"])
 

@@ -111,8 +111,8 @@ def snapshot(services: Services, name: str) -> dict[str, Any]:
     }
 
 
-def migrate(source: Place, target: Place) -> dict[str, Any]:
-    done = run_command(reaching(source, target), *arguments(target))
+def migrate(source: Place, target: Place, *options: str) -> dict[str, Any]:
+    done = run_command(reaching(source, target), *arguments(target), *options)
     assert done.returncode == 0, done.stderr
     document: dict[str, Any] = json.loads(done.stdout)
     return document
@@ -159,10 +159,39 @@ def test_twice_changes_nothing_and_brings_what_is_new(laptop: Place, stack: Plac
     before = snapshot(services, name)
     services.close()
     report = migrate(laptop, stack)
-    assert report["collections"][0]["copied"] == 2
+    assert (report["collections"][0]["copied"], report["collections"][0]["different"]) == (1, 2)
+    there = stack.open()
+    after = snapshot(there, name)["rows"]
+    assert set(after) == {*before["rows"], doomed.image_id}, "what the target shows is not deleted by a repetition"
+    assert after[edited.image_id][0].title != "renamed"
+    there.close()
+    migrate(laptop, stack, "--overwrite")
     there = stack.open()
     assert snapshot(there, name) == before
     there.close()
+
+
+def test_what_was_changed_in_the_target_stays(laptop: Place, model: Path, name: str, tmp_path: Path) -> None:
+    home = Place(model, tmp_path / "home", IMAGE_SEARCH_LIBRARY__COLLECTION=name)
+    source, target = laptop.open(), home.open()
+    assert migration(source, target).run().complete
+    edited, deleted, destroyed = target.library.list_images(name).records[:3]
+    target.library.update(name, edited.image_id, Changes(title="of the target"))
+    target.library.delete(name, [deleted.image_id])
+    restored = target.library.list_deleted(name).entries[0].record
+    if restored.image_id == deleted.image_id:
+        restored = target.library.list_deleted(name).entries[1].record
+    target.library.restore(name, restored.image_id)
+    again = migration(source, target).run()
+    assert again.complete
+    rows = snapshot(target, name)["rows"]
+    assert rows[edited.image_id][0].title == "of the target"
+    assert deleted.image_id not in rows
+    assert restored.image_id in rows, "what lies in the source's trash was restored in the target"
+    assert again.collections[0].different == 3
+    assert destroyed.image_id in rows
+    source.close()
+    target.close()
 
 
 def test_a_migration_that_is_killed_goes_on_where_it_was(laptop: Place, model: Path, name: str, tmp_path: Path) -> None:

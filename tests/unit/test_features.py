@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -14,8 +16,10 @@ import pytest
 import image_search.datasets.hdf5 as hdf5
 from image_search.embedding.projection import normalise
 from image_search.errors import CollectionNotFound, InvalidInput
+from image_search.fingerprint import content_hash
 from image_search.interfaces import FloatArray
-from image_search.services.scanning import Source
+from image_search.services.finding import PictureFinder
+from image_search.services.scanning import Candidate, Source
 from image_search.storage.keys import original_key, thumbnail_key, vector_key
 from image_search.types import ImageRecord, ShardInfo
 from image_search.wiring import Services
@@ -228,3 +232,34 @@ def test_files_of_one_name_are_read_once_each(
     assert all(not isinstance(finder.find(record), str) for record in reversed(records))
     # Each is read once to be looked at, and once more when it is taken.
     assert len(calls) <= 2 * 12
+
+
+def test_threads_that_look_at_once_find_what_one_finds(projected: Services, tmp_path: Path) -> None:
+    folder = tmp_path / "flat"
+    records = []
+    for number in range(30):
+        data = jpeg(draw((number * 8, 10, 10), mark=number))
+        (folder / f"class_{number}").mkdir(parents=True)
+        (folder / f"class_{number}/image.jpg").write_bytes(data)
+        image_id = content_hash(data)
+        records.append(ImageRecord(image_id, f"originals/{image_id[:2]}/{image_id}", (96, 64), ("image.jpg",)))
+    all_look = threading.Barrier(8, timeout=60)
+
+    class Slow:
+        """The preparer, held until eight threads read at once."""
+
+        def __init__(self) -> None:
+            self.reads = itertools.count()
+
+        def read(self, candidate: Candidate) -> bytes:
+            if next(self.reads) < 8:
+                all_look.wait()
+            return projected.preparer.read(candidate)
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(projected.preparer, name)
+
+    finder = PictureFinder(Source(folder), Slow())
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(finder.find, records))
+    assert [one for one in found if isinstance(one, str)] == []

@@ -5,7 +5,7 @@ import { fieldsOf, linesOf, patchOf } from "../../web/js/manage/fields.js";
 test("what is shown of fields is read from it again", () => {
   const fields = {
     camera: "X100", year: 2020, ratio: -1.5, ok: true, no: false, "1": "1", text: "true", quoted: '"x"', spaces: "  a ", "a: b": "c: d",
-    " edge ": "", lines: "one\ntwo", 'he said "no"': "null", "__proto__": "p", big: 12345678901234, zeros: "007", exponent: "1e5", 中文: "猫",
+    " edge ": "", lines: "one\ntwo", 'he said "no"': "null", "__proto__": "p", big: 12345678901234, longer: 1234567890123456, sum: 0.30000000000000004, tiny: 1e-7, zeros: "007", exponent: "1e5", 中文: "猫",
   };
   Object.defineProperty(fields, "__proto__", { value: "p", enumerable: true });
   assert.deepEqual(fieldsOf(linesOf(fields)), { fields, wrong: null });

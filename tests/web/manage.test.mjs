@@ -87,6 +87,15 @@ describe("the pictures", () => {
     changed = 0;
     calls = {
       asked: [],
+      /** @type {string[]} of what was changed, collection and id */
+      changed: [],
+      of(collection) {
+        const told = (work) => async (id, ...rest) => {
+          this.changed.push(`${collection}/${id}`);
+          return work(id, ...rest);
+        };
+        return { ...this, update: told(this.update), remove: told(this.remove), destroy: told(this.destroy), restore: told(this.restore) };
+      },
       async list(asked) {
         this.asked.push(asked);
         return asked.cursor ? { images: [image("c"), image("d")], next: null } : { images: [image("a"), image("c")], next: "2" };
@@ -233,6 +242,23 @@ describe("the pictures", () => {
     assert.deepEqual([store.state.library.done.key, store.state.library.done.n, changed], ["manage.restoredMany", 4, 2]);
   });
 
+  test("what was begun in one collection ends there, and its undo too, whichever is shown meanwhile", async () => {
+    calls.list = async () => ({ images: [..."abcdefg"].map((id) => image(id)), next: null });
+    store.update({ collection: "birds" });
+    await library.open("all");
+    const { remove } = calls;
+    calls.remove = async (id) => {
+      store.update({ collection: "cats" });
+      return remove(id);
+    };
+    await library.removeAll([..."bcef"].map((id) => image(id)));
+    assert.deepEqual(calls.changed, ["birds/b", "birds/c", "birds/e", "birds/f"]);
+    assert.equal(shown(), "abcdefg", "the pictures of the other one stay");
+    await library.undo();
+    assert.deepEqual(calls.changed.slice(4), ["birds/b", "birds/c", "birds/e", "birds/f"]);
+    store.update({ collection: "" });
+  });
+
   test("a failure among several is told with how many were done, and undo brings those back", async () => {
     calls.list = async () => ({ images: [..."abcdefgh"].map((id) => image(id)), next: null });
     await library.open("all");
@@ -256,9 +282,10 @@ describe("the pictures", () => {
       return image(id, changes);
     };
     await library.open("all");
+    calls.image = async (id) => image(id, { tags: id === "a" ? ["x", "since"] : ["new"] });
     await library.tagAll([image("a", { tags: ["x"] }), image("c", { tags: ["new"] })], ["new", "y"]);
-    assert.deepEqual(asked.sort(), [["a", ["x", "new", "y"]], ["c", ["new", "y"]]]);
-    assert.deepEqual(store.state.library.images.map(({ tags }) => tags.length), [3, 2]);
+    assert.deepEqual(asked.sort(), [["a", ["x", "since", "new", "y"]], ["c", ["new", "y"]]], "others give tags meanwhile");
+    assert.deepEqual(store.state.library.images.map(({ tags }) => tags.length), [4, 2]);
     assert.equal(store.state.library.done.key, "manage.taggedMany");
     await library.tagAll([image("a")], []);
     assert.equal(asked.length, 2);
@@ -304,7 +331,7 @@ describe("adding", () => {
     [sent, most, open, added] = [[], 0, 0, []];
     respond = async ({ name }) => ({ ...image(name), status: "created" });
     const insert = async (upload, { signal }) => {
-      sent.push(upload.name);
+      sent.push(upload.into ? `${upload.into}/${upload.name}` : upload.name);
       most = Math.max(most, (open += 1));
       try {
         await sleep(2, null, { signal }).catch(() => signal.throwIfAborted());
@@ -313,7 +340,18 @@ describe("adding", () => {
         open -= 1;
       }
     };
-    uploads = new Uploads({ calls: { insert }, store, gate, onAdded: ({ id }) => added.push(id), onEnd: () => added.push("end") });
+    const calls = { of: (collection) => ({ insert: (upload, options) => insert({ ...upload, into: collection }, options) }) };
+    uploads = new Uploads({ calls, store, gate, onAdded: ({ id }) => added.push(id), onEnd: () => added.push("end") });
+  });
+
+  test("they go into the collection that was shown when they were given", async () => {
+    respond = async ({ name }) => ({ ...image(name), status: "created" });
+    store.update({ collection: "birds" });
+    const ended = uploads.files([file("1"), file("2"), file("3"), file("4"), file("5")]);
+    store.update({ collection: "cats" });
+    await ended;
+    assert.deepEqual(sent, ["birds/1", "birds/2", "birds/3", "birds/4", "birds/5"]);
+    assert.deepEqual(added, ["end"], "the one that is shown now has none of them");
   });
 
   test("three go at once, each has its outcome, and a failure stops no other", async () => {

@@ -57,6 +57,11 @@ export class Api {
     this.#collection = collection;
   }
 
+  /** The same of one collection, whichever is shown meanwhile. @param {string} collection "": the service's own choice */
+  of(collection) {
+    return new Api({ base: this.#base, key: this.#key, collection: () => collection });
+  }
+
   /**
    * @param {Record<string, unknown>} params
    * @param {{file?: Blob | null, name?: string, raw?: boolean, signal?: AbortSignal}} [options] `file`: the query picture

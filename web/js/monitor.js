@@ -59,7 +59,9 @@ export class Monitor {
     const patience = setTimeout(() => silence.abort(new DOMException("no answer", "TimeoutError")), PATIENCE_MS);
     const { signal } = silence;
     const [ready, status] = await Promise.allSettled([this.#api.ready({ signal }), this.#api.status({ signal })]);
-    const barred = isSilence(ready) && isSilence(status) && (await this.#api.isBarred({ signal }));
+    // Where the page has read an answer before, it is not the browser that keeps it from another.
+    const wasHeard = this.#store.state.service.status !== null;
+    const barred = !wasHeard && isSilence(ready) && isSilence(status) && (await this.#api.isBarred({ signal }));
     clearTimeout(patience);
 
     const heard = status.status === "fulfilled" ? status.value : null;

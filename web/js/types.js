@@ -182,6 +182,7 @@
  * @property {string} name
  * @property {File | null} file
  * @property {string} url "" of a file
+ * @property {string} collection that it goes into; "": the service's own choice
  * @property {"waiting" | "sending" | "created" | "duplicate" | "failed" | "stopped"} phase
  * @property {import("./api.js").ApiError | null} error of the service
  * @property {Hint | null} hint why it was not even sent

@@ -17,6 +17,16 @@ export class Calls {
     this.#api = api;
   }
 
+  /** The same of one collection, whichever is shown meanwhile. @param {string} collection */
+  of(collection) {
+    return new Calls(this.#api.of(collection));
+  }
+
+  /** @param {string} id */
+  image(id) {
+    return /** @type {Promise<StoredImage>} */ (this.#get(`/images/${id}`, {}));
+  }
+
   /**
    * Pictures in order of their ids or newest first, a page of them.
    * @param {{limit: number, cursor?: string | null, order?: "newest"}} asked

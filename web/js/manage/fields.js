@@ -65,6 +65,6 @@ function valueOf(text, isName = false) {
   if (isName) return text;
   if (text === "true" || text === "false") return text === "true";
   if (text === "null") return null;
-  const number = /^-?\d{1,15}(\.\d{1,15})?$/.test(text) ? Number(text) : NaN;
-  return String(number) === text ? number : text;
+  const number = Number(text);
+  return Number.isFinite(number) && String(number) === text ? number : text;
 }

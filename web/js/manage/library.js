@@ -30,7 +30,7 @@ export class Library {
   #onChanged;
   /** @type {AbortController | null} */
   #running = null;
-  /** What was deleted last, and the lists before and after it. @type {{gone: Named[], before: Lists, after: Lists} | null} */
+  /** What was deleted last, and the lists before and after it. @type {{here: Here, gone: Named[], before: Lists, after: Lists} | null} */
   #undoable = null;
 
   /** @param {{calls: Calls, store: Store, gate: Gate, onChanged: () => void}} parts `onChanged`: of how many there are */
@@ -88,9 +88,10 @@ export class Library {
    * @param {Changes} changes
    */
   async save(image, changes) {
+    const { calls } = this.#here();
     this.#store.updateLibrary({ editError: null });
     try {
-      const fresh = await this.#gate.through("admin", () => this.#calls.update(image.id, changes));
+      const fresh = await this.#gate.through("admin", () => calls.update(image.id, changes));
       const change = replaced(this.#store.state, fresh);
       this.#store.update({ ...change, library: { ...change.library, edited: null, done: done("manage.saved", fresh) } });
     } catch (error) {
@@ -106,21 +107,24 @@ export class Library {
   /** Into the trash, from which `undo` brings them back. @param {readonly StoredImage[]} images */
   async removeAll(images) {
     const state = this.#store.state;
-    const { ended, error } = await this.#each(images, ({ id }) => this.#calls.remove(id));
+    const here = this.#here();
+    const { ended, error } = await this.#each(images, ({ id }) => here.calls.remove(id));
     if (ended.length) {
       const before = listsOf(this.#store.state);
       const gone = new Set(ended.map(({ id }) => id));
       /** @template {{id: string}} T @param {readonly T[]} of */
       const without = (of) => of.filter(({ id }) => !gone.has(id));
       const after = { images: without(before.images), results: without(before.results) };
-      this.#undoable = { gone: ended, before, after };
+      this.#undoable = { here, gone: ended, before, after };
       const { search, rows, library } = this.#store.state;
-      this.#store.update({
-        viewed: null,
-        search: { ...search, results: after.results },
-        rows: rows.map((row) => ({ ...row, results: without(row.results) })),
-        library: { ...library, images: after.images, selected: library.selected.filter((id) => !gone.has(id)) },
-      });
+      if (here.isShown()) {
+        this.#store.update({
+          viewed: null,
+          search: { ...search, results: after.results },
+          rows: rows.map((row) => ({ ...row, results: without(row.results) })),
+          library: { ...library, images: after.images, selected: library.selected.filter((id) => !gone.has(id)) },
+        });
+      }
       this.#onChanged();
     }
     this.#tell({ done: "manage.deleted", failed: "manage.notDeleted", ended, given: images, error, undo: state.library.which !== "trash" });
@@ -132,7 +136,8 @@ export class Library {
     if (!undoable) return;
     /** @type {StoredImage[]} */
     const back = [];
-    const { ended, error } = await this.#each(undoable.gone, async ({ id }) => back.push(await this.#calls.restore(id)));
+    const { here } = undoable;
+    const { ended, error } = await this.#each(undoable.gone, async ({ id }) => back.push(await here.calls.restore(id)));
     if (ended.length) {
       const isAll = ended.length === undoable.gone.length;
       if (isAll) this.#undoable = null;
@@ -140,8 +145,8 @@ export class Library {
       const { search, library } = this.#store.state;
       if (isAll && search.results === undoable.after.results) this.#store.updateSearch({ results: undoable.before.results });
       if (isAll && library.images === undoable.after.images) this.#store.updateLibrary({ images: undoable.before.images });
-      else for (const image of back) this.put(image);
-      this.#forget(ended);
+      else if (here.isShown()) for (const image of back) this.put(image);
+      if (here.isShown()) this.#forget(ended);
       this.#onChanged();
     }
     this.#tell({ done: "manage.restored", failed: "manage.notRestored", ended, given: undoable.gone, error, undo: !!error });
@@ -154,8 +159,9 @@ export class Library {
 
   /** @param {readonly DeletedImage[]} images */
   async restoreAll(images) {
-    const { ended, error } = await this.#each(images, ({ id }) => this.#calls.restore(id));
-    this.#forget(ended);
+    const here = this.#here();
+    const { ended, error } = await this.#each(images, ({ id }) => here.calls.restore(id));
+    if (here.isShown()) this.#forget(ended);
     if (ended.length) this.#onChanged();
     this.#tell({ done: "manage.restored", failed: "manage.notRestored", ended, given: images, error });
   }
@@ -170,8 +176,9 @@ export class Library {
     const { sure } = this.#store.state.library;
     this.#store.updateLibrary({ sure: null });
     if (!sure) return;
-    const { ended, error } = await this.#each(sure, ({ id }) => this.#calls.destroy(id));
-    this.#forget(ended);
+    const here = this.#here();
+    const { ended, error } = await this.#each(sure, ({ id }) => here.calls.destroy(id));
+    if (here.isShown()) this.#forget(ended);
     this.#tell({ done: "manage.destroyed", failed: "manage.notDestroyed", ended, given: sure, error });
   }
 
@@ -182,9 +189,12 @@ export class Library {
    */
   async tagAll(images, tags) {
     if (!tags.length) return;
-    const { ended, error } = await this.#each(images, async ({ id, tags: had }) => {
-      const fresh = await this.#calls.update(id, { tags: [...new Set([...had, ...tags])] });
-      this.#store.update(replaced(this.#store.state, fresh));
+    const here = this.#here();
+    const { ended, error } = await this.#each(images, async ({ id }) => {
+      // As they are now: the list may be old, and others give tags too.
+      const { tags: had } = await here.calls.image(id);
+      const fresh = await here.calls.update(id, { tags: [...new Set([...had, ...tags])] });
+      if (here.isShown()) this.#store.update(replaced(this.#store.state, fresh));
     });
     this.#tell({ done: "manage.tagged", failed: "manage.notTagged", ended, given: images, error });
   }
@@ -199,6 +209,12 @@ export class Library {
     const { selected } = this.#store.state.library;
     const rest = selected.filter((id) => !ids.includes(id));
     this.#store.updateLibrary({ selected: on ? [...rest, ...ids] : rest });
+  }
+
+  /** The collection that is shown now, for work that lasts longer than that. @returns {Here} */
+  #here() {
+    const { collection } = this.#store.state;
+    return { calls: this.#calls.of(collection), isShown: () => this.#store.state.collection === collection };
   }
 
   /** What is no more in the trash. @param {readonly Named[]} images */
@@ -294,6 +310,7 @@ export class Library {
   }
 }
 
+/** @typedef {{calls: Calls, isShown: () => boolean}} Here a collection, and whether it is still the one that is shown */
 /** @typedef {{id: string, title: string, source_name: string}} Named */
 /** @typedef {"manage.deleted" | "manage.restored" | "manage.destroyed" | "manage.tagged"} DoneKey of one; with "Many" of several */
 /** @typedef {{images: StoredImage[], results: SearchResult[]}} Lists */

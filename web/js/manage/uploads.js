@@ -34,12 +34,13 @@ export class Uploads {
   /** @param {readonly File[]} files */
   files(files) {
     const limits = this.#store.state.service.status?.limits;
-    return this.#add(files.map((file) => uploadOf(file, limits)));
+    const { collection } = this.#store.state;
+    return this.#add(files.map((file) => ({ ...uploadOf(file, limits), collection })));
   }
 
   /** @param {string} url */
   address(url) {
-    return this.#add([{ ...WAITING, name: url, url }]);
+    return this.#add([{ ...WAITING, name: url, url, collection: this.#store.state.collection }]);
   }
 
   /** What failed or was stopped, once more. */
@@ -84,10 +85,12 @@ export class Uploads {
     for (let place = this.#waiting(); place >= 0; place = this.#waiting()) {
       this.#set(place, { phase: "sending" });
       const upload = this.#store.state.library.uploads[place];
+      // Into the collection that was shown when it was given, whichever is shown now.
+      const calls = this.#calls.of(upload.collection);
       try {
-        const { status, ...image } = await this.#gate.through("admin", () => this.#calm(() => this.#calls.insert(upload, { signal }), signal));
+        const { status, ...image } = await this.#gate.through("admin", () => this.#calm(() => calls.insert(upload, { signal }), signal));
         this.#set(place, { phase: status, image });
-        this.#onAdded(image);
+        if (upload.collection === this.#store.state.collection) this.#onAdded(image);
       } catch (error) {
         if (isAbort(error)) {
           this.#set(place, { phase: "stopped" });
@@ -137,7 +140,7 @@ export class Uploads {
 }
 
 /** @type {Readonly<Upload>} */
-const WAITING = Object.freeze({ name: "", file: null, url: "", phase: "waiting", error: null, hint: null, image: null });
+const WAITING = Object.freeze({ name: "", file: null, url: "", collection: "", phase: "waiting", error: null, hint: null, image: null });
 
 /**
  * @param {File} file
