@@ -28,7 +28,7 @@ from image_search.services.collecting.unpacking import Member, pictures_in, text
 from image_search.services.progress import Progress
 from image_search.urls import Target
 from tests.url_servers import Peer, answer
-from tests.web_of_pictures import Web, collecting, failures, files, picture_of
+from tests.web_of_pictures import SOON, Web, collecting, failures, files, picture_of
 
 
 @pytest.fixture
@@ -217,6 +217,37 @@ def test_a_broken_download_goes_on_where_it_was(web: Web, out: Path, known: bool
 def test_content_that_changed_meanwhile_is_begun_again(web: Web, out: Path) -> None:
     public = only(web, cut(DATA[::-1], 10_000, '"old"'), ranged(DATA, '"new"'))
     assert collecting(web).fetch_set(public, out).fetched == 40
+
+
+def test_without_a_validator_and_a_sum_nothing_is_spliced(web: Web, out: Path) -> None:
+    public = only(web, cut(DATA[::-1], 10_000, ""), ranged(DATA, ""), known=False)
+    assert collecting(web).fetch_set(public, out).fetched == 40
+    assert b"\r\nRange:" not in requests(web, "/x.zip")[1]
+
+
+def test_without_a_validator_the_sum_tells_what_belongs_together(web: Web, out: Path) -> None:
+    assert collecting(web).fetch_set(only(web, cut(DATA, 10_000, ""), ranged(DATA, "")), out).fetched == 40
+    assert b"\r\nRange: bytes=10000-\r\n" in requests(web, "/x.zip")[1]
+
+
+# The whole at the end: a loop that never gave up would end as well, and the test with it.
+@pytest.mark.parametrize("sizes", [[0], [9000], [9000, 4000, 8000, 500]], ids=["empty", "short", "here-and-there"])
+def test_an_answer_that_just_ends_is_not_asked_for_for_ever(web: Web, out: Path, sizes: list[int]) -> None:
+    short = [answer(DATA[:size], length=False) for size in sizes] * 20
+    with pytest.raises(FetchError, match="cut short"):
+        collecting(web).fetch_set(only(web, *short, answer(DATA)), out)
+    assert len(web.asked) == SOON.attempts
+
+
+def test_a_stop_is_heard_between_answers_that_are_empty(web: Web, out: Path) -> None:
+    stop = threading.Event()
+
+    def empty(peer: Peer) -> None:
+        stop.set()
+        peer.sock.sendall(answer(b"", length=False))
+
+    report = collecting(web).fetch_set(only(web, empty, empty, answer(DATA)), out, stop=stop)
+    assert (report.interrupted, len(web.asked)) == (True, 1)
 
 
 def test_a_server_without_parts(web: Web, out: Path) -> None:
