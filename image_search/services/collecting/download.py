@@ -73,7 +73,7 @@ class Downloader:
                 # A web page in place of the file, an address that is none.
                 raise _WrongContent(name, str(error).removeprefix(f"{FIELD}: ")) from error
             except FetchError as error:
-                # What gets on, however slowly, gets there; what begins anew each time, and ends here and there, does not.
+                # What gets on, however slowly, gets there; what begins anew each time does not.
                 failures = 1 if _size_of(part) > furthest else failures + 1
                 if error.status == _RANGE_NOT_SATISFIABLE and before:
                     part.unlink()
