@@ -11,19 +11,21 @@ from pathlib import Path
 from image_search.errors import InvalidInput
 from image_search.metadata.entry import KNOWN_KEYS, NAME_KEYS, key_of, named_words
 from image_search.metadata.lines import utf8_lines
+from image_search.metadata.listed import BrokenRow
 from image_search.metadata.table import MetadataTable
 from image_search.types import JsonScalar
 
 _DELIMITERS = (",", ";", "\t")
 _MAX_CELL_CHARACTERS = 10_000_000
 """The csv module's own limit would refuse a text that is only to be cut."""
+_Row = tuple[dict[str, JsonScalar], str]
 _WHOLE = re.compile(r"-?[1-9]\d{0,17}|0")
 _FRACTION = re.compile(r"-?\d{1,15}\.\d{1,15}")
 
 
 def read_csv(path: Path) -> MetadataTable:
     """The table of a CSV or TSV file. Raises InvalidInput that names the line."""
-    return MetadataTable.of(named_words(row, where, split=True) for row, where in csv_rows(path))
+    return MetadataTable.of(named_words(row, where, split=True) for row, where in map(_unbroken, csv_rows(path)))
 
 
 def delimiter_of(header: str, columns: Collection[str] = NAME_KEYS) -> str | None:
@@ -39,8 +41,10 @@ def delimiter_of(header: str, columns: Collection[str] = NAME_KEYS) -> str | Non
     return max(found, key=lambda delimiter: found[delimiter]) if found else None
 
 
-def csv_rows(path: Path, columns: Collection[str] = NAME_KEYS) -> Iterator[tuple[dict[str, JsonScalar], str]]:
-    """(cells by column, where) of each line that has any; one of `columns` must be there. Raises InvalidInput."""
+def csv_rows(path: Path, columns: Collection[str] = NAME_KEYS) -> Iterator[_Row | BrokenRow]:
+    """(cells by column, where) of each line that has any, and those that are no row of the table; one of `columns`
+    must be there. Raises InvalidInput.
+    """
     lines = utf8_lines(path)
     first = next((line for line in lines if line.strip()), "")
     if (delimiter := delimiter_of(first, columns)) is None:
@@ -49,22 +53,33 @@ def csv_rows(path: Path, columns: Collection[str] = NAME_KEYS) -> Iterator[tuple
         )
     csv.field_size_limit(max(csv.field_size_limit(), _MAX_CELL_CHARACTERS))
     rows = csv.reader(chain([first], lines), delimiter=delimiter, strict=True)
-    begins = 1
     try:
         header = [name.strip() for name in next(rows)]
-        if doubled := {name for name in header if name and header.count(name) > 1}:
-            raise InvalidInput(f"metadata file {path.name!r}: the column {min(doubled)!r} is there twice")
-        begins = rows.line_num + 1
-        for row in rows:
-            where = f"{path.name}, line {begins}"
-            if len(row) > len(header):
-                raise InvalidInput(f"{where}: has {len(row)} cells under {len(header)} columns")
-            cells = {name: cell for name, cell in zip(header, row, strict=False) if name and cell}
-            if cells:
-                yield _typed(cells), where
-            begins = rows.line_num + 1
     except csv.Error as error:
-        raise InvalidInput(f"{path.name}, line {begins}: not valid CSV ({error})") from error
+        raise InvalidInput(f"{path.name}, line 1: not valid CSV ({error})") from error
+    if doubled := {name for name in header if name and header.count(name) > 1}:
+        raise InvalidInput(f"metadata file {path.name!r}: the column {min(doubled)!r} is there twice")
+    while True:
+        where = f"{path.name}, line {rows.line_num + 1}"
+        try:
+            row = next(rows)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            # The reader goes on with the next line.
+            yield BrokenRow(where, f"not valid CSV ({error})")
+            continue
+        if len(row) > len(header):
+            yield BrokenRow(where, f"has {len(row)} cells under {len(header)} columns")
+        elif cells := {name: cell for name, cell in zip(header, row, strict=False) if name and cell}:
+            yield _typed(cells), where
+
+
+def _unbroken(row: _Row | BrokenRow) -> _Row:
+    """Of words each row counts: one that is left out would leave its picture without."""
+    if isinstance(row, BrokenRow):
+        raise InvalidInput(f"{row.where}: {row.reason}")
+    return row
 
 
 def _typed(cells: dict[str, str]) -> dict[str, JsonScalar]:

@@ -37,16 +37,35 @@ def read_mvso(path: Path) -> Iterator[ListedPicture | BrokenRow]:
     Raises InvalidInput where there is neither.
     """
     if path.is_dir():
-        for here, folders, files in os.walk(path):
+        unread: list[OSError] = []
+        for here, folders, files in os.walk(path, onerror=unread.append):
+            yield from _unread(unread, path)
             folders[:] = sorted(f for f in folders if not f.startswith("."))
             for name in sorted(files):
                 file = Path(here) / name
                 if not name.startswith(".") and file.suffix.lower() in _SUFFIXES:
-                    yield from _photos(file, file.relative_to(path).as_posix())
+                    yield from _photos(file, _where(file, path))
+        yield from _unread(unread, path)
     elif path.is_file():
-        yield from _photos(path, path.name)
+        yield from _photos(path, _where(path, path))
     else:
         raise InvalidInput(f"{str(path)!r} does not exist, or is neither a file nor a folder")
+
+
+def _unread(errors: list[OSError], path: Path) -> Iterator[BrokenRow]:
+    """A row for each folder that could not be read, taken from `errors`."""
+    while errors:
+        error = errors.pop(0)
+        yield BrokenRow(_where(Path(error.filename), path), f"the folder cannot be read: {error.strerror}")
+
+
+def _where(inner: Path, path: Path) -> str:
+    return _printable(inner.relative_to(path).as_posix() if inner != path else path.name)
+
+
+def _printable(name: str) -> str:
+    """A file name that may be no UTF-8, as text that can be written."""
+    return os.fsencode(name).decode("utf-8", errors="replace")
 
 
 def _photos(path: Path, where: str) -> Iterator[ListedPicture | BrokenRow]:
@@ -79,7 +98,7 @@ def _photos(path: Path, where: str) -> Iterator[ListedPicture | BrokenRow]:
     except OSError as error:
         problem = f"cannot be read: {error.strerror}"
     # Its folder is what the collection found the photo by: "abandoned_area" and the like.
-    concept = path.parent.name if where != path.name else ""
+    concept = _printable(path.parent.name) if "/" in where else ""
     for photo in reader.photos:
         yield _row(photo, concept, where)
     if problem:

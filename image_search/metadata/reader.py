@@ -58,6 +58,11 @@ def _listed_jsonl(path: Path) -> Iterator[ListedPicture | BrokenRow]:
         yield listed(data, where)
 
 
+def _listed_csv(path: Path) -> Iterator[ListedPicture | BrokenRow]:
+    for row in csv_rows(path, COLUMNS):
+        yield row if isinstance(row, BrokenRow) else listed(*row, split=True)
+
+
 def _listed_lines(path: Path) -> Iterator[ListedPicture | BrokenRow]:
     for number, line in enumerate(utf8_lines(path), 1):
         if (text := line.strip()) and not text.startswith("#"):
@@ -66,7 +71,7 @@ def _listed_lines(path: Path) -> Iterator[ListedPicture | BrokenRow]:
 
 _LISTS: Mapping[Callable[[Path], object], Callable[[Path], Iterator[ListedPicture | BrokenRow]]] = {
     read_jsonl: _listed_jsonl,
-    read_csv: lambda path: (listed(row, where, split=True) for row, where in csv_rows(path, COLUMNS)),
+    read_csv: _listed_csv,
     read_parquet: lambda path: (listed(row, where, split=True) for row, where in parquet_rows(path)),
     read_pickle: lambda path: (listed(row, where) for row, where in pickled_rows(path)),
 }

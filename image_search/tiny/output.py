@@ -1,7 +1,8 @@
 """Files and folders that appear whole or not at all: written beside their place, then renamed.
 
 What a killed process leaves is one hidden `.NAME.part`, which the next run to the same place takes over; a lock that
-the kernel frees tells it from one that somebody is writing now.
+the kernel frees tells it from one that somebody is writing now. Where it was killed while a folder took another's
+place, the other is at `.NAME.old`, from where the next run fetches it back.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ def new_folder(path: Path, replaceable: Collection[str] = ()) -> Iterator[Path]:
         part.mkdir(exist_ok=True)
     with _telling(path), _locked(part, path, os.O_RDONLY | os.O_DIRECTORY):
         try:
+            _restore(path)
             for inner in part.iterdir():
                 shutil.rmtree(inner) if inner.is_dir() and not inner.is_symlink() else inner.unlink()
             yield part
@@ -96,13 +98,28 @@ def _check_parent(path: Path) -> None:
 
 
 def _swap(part: Path, path: Path) -> None:
-    old = path.with_name(f".{path.name}.old")
+    old = _old(path)
     shutil.rmtree(old, ignore_errors=True)
     # A rename cannot replace a folder that is not empty.
     with contextlib.suppress(FileNotFoundError):
         path.rename(old)
-    part.rename(path)
+    try:
+        part.rename(path)
+    except BaseException:
+        _restore(path)
+        raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _restore(path: Path) -> None:
+    """Undo half a swap: a process that ended between its two renames has left the folder under its other name."""
+    if not path.exists():
+        with contextlib.suppress(FileNotFoundError):
+            _old(path).rename(path)
+
+
+def _old(path: Path) -> Path:
+    return path.with_name(f".{path.name}.old")
 
 
 @contextmanager

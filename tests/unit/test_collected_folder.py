@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
+import os
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from image_search.errors import Conflict, ImageSearchError, ImageStoreError, Inv
 from image_search.metadata.jsonl import read_jsonl
 from image_search.metadata.markup import readable
 from image_search.metadata.words import Words
-from image_search.services.collecting.folder import CollectedFolder, Kept, Missed, _unread
+from image_search.services.collecting.folder import CollectedFolder, Kept, Missed, _unread, member_url
 from image_search.services.collecting.pictures import CheckedPicture, check_picture, file_name, is_safe_member
 from image_search.services.scanning import Source
 from tests.support import draw, jpeg
@@ -179,6 +181,31 @@ def test_a_full_disk_is_said_and_leaves_nothing_half(root: Path, monkeypatch: py
         assert folder.find("new") is None
     assert not (root / "pictures" / "new.jpg").exists()
     assert (root / "metadata.jsonl").read_bytes() == before
+
+
+def test_a_full_disk_is_said_at_the_closing_as_well(root: Path) -> None:
+    journal = filled(root) / ".fetch" / "journal.jsonl"
+    whole, limits = journal.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        with pytest.raises(ImageStoreError, match="File too large"), CollectedFolder.opened(root) as folder:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) + 9, limits[1]))
+            folder.miss("new", "status 404", may_pass=False)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    with CollectedFolder.opened(root) as folder:
+        assert folder.find("new") is None
+    assert journal.read_bytes() == whole
+
+
+def test_names_that_are_no_utf_8_are_known_later(root: Path) -> None:
+    url = member_url(URL, os.fsdecode(b"caf\xe9.jpg"))
+    with CollectedFolder.opened(root) as folder:
+        folder.miss(url, "its name is not one that may be written", may_pass=False)
+        folder.miss_row(os.fsdecode(b"caf\xe9.xml"), "is no valid XML")
+        folder.publish()
+    with CollectedFolder.opened(root) as folder:
+        assert isinstance(folder.find(url), Missed)
+    assert [entry.get("url", entry.get("row")) for entry in lines(root / "failures.jsonl")] == [url, "caf\udce9.xml"]
 
 
 @given(st.text(alphabet=st.sampled_from("ab<>&;/# \"'=pltgm"), max_size=40) | st.text(max_size=20))

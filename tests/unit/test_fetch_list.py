@@ -181,6 +181,25 @@ def test_a_host_that_is_asked_too_often_is_left_alone_as_long_as_it_says(web: We
     assert not [path for path, when in web.asked if refused < when < refused + 1]
 
 
+@pytest.mark.parametrize(
+    "first",
+    [answer(b"", "Retry-After: 1", status="429 Too Many Requests"), answer(b"", status="429 No"), b""],
+    ids=["told", "untold", "silence"],
+)
+def test_one_bad_moment_of_a_host_is_one_whatever_was_under_way(web: Web, out: Path, first: bytes) -> None:
+    together = threading.Barrier(16)
+
+    def refuse(peer: Peer) -> None:
+        together.wait(60)
+        peer.sock.sendall(first)
+
+    urls = web.fill(16)
+    for number in range(16):
+        web.put(f"/{number:03}.jpg", refuse, answer(picture_of(number)))
+    report = collecting(web, jobs=16, per_host=16, patience=Patience(backoff_s=1)).fetch_list(rows(urls), out)
+    assert (report.fetched, report.failed) == (16, ())
+
+
 def test_a_host_with_a_strict_limit_gives_everything_in_the_end(web: Web, out: Path) -> None:
     lock, last = threading.Lock(), [0.0]
 
@@ -224,7 +243,7 @@ def test_a_host_that_is_away_is_not_asked_for_every_picture(web: Web, other: Web
     good = other.fill(5)
     report = collecting(web, other, per_host=2).fetch_list(rows([*urls, *good]), out)
     assert report.fetched == 5
-    assert len(web.asked) <= SOON.silent + 2
+    assert len(web.asked) <= 2 * (SOON.silent + 1)
     assert {may_pass for _, may_pass in failures(out).values()} == {True}
     assert any("failed 10 times in a row" in reason for reason, _ in failures(out).values())
 

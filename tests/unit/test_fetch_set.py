@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import random
 import re
 import stat
 import tarfile
 import threading
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,13 +24,13 @@ from image_search.metadata.jsonl import read_jsonl
 from image_search.metadata.words import Words
 from image_search.names import is_sha256
 from image_search.services.collecting.captions import read_captions
-from image_search.services.collecting.set_run import MAX_PICTURE_BYTES
+from image_search.services.collecting.set_run import MAX_PICTURE_BYTES, _ahead
 from image_search.services.collecting.sets import PUBLIC_SETS, Archive, PublicSet, read_set
 from image_search.services.collecting.unpacking import Member, pictures_in, text_in
 from image_search.services.progress import Progress
 from image_search.urls import Target
 from tests.url_servers import Peer, answer
-from tests.web_of_pictures import Web, collecting, failures, files, picture_of
+from tests.web_of_pictures import SOON, Web, collecting, failures, files, picture_of
 
 
 @pytest.fixture
@@ -217,6 +219,37 @@ def test_a_broken_download_goes_on_where_it_was(web: Web, out: Path, known: bool
 def test_content_that_changed_meanwhile_is_begun_again(web: Web, out: Path) -> None:
     public = only(web, cut(DATA[::-1], 10_000, '"old"'), ranged(DATA, '"new"'))
     assert collecting(web).fetch_set(public, out).fetched == 40
+
+
+def test_without_a_validator_and_a_sum_nothing_is_spliced(web: Web, out: Path) -> None:
+    public = only(web, cut(DATA[::-1], 10_000, ""), ranged(DATA, ""), known=False)
+    assert collecting(web).fetch_set(public, out).fetched == 40
+    assert b"\r\nRange:" not in requests(web, "/x.zip")[1]
+
+
+def test_without_a_validator_the_sum_tells_what_belongs_together(web: Web, out: Path) -> None:
+    assert collecting(web).fetch_set(only(web, cut(DATA, 10_000, ""), ranged(DATA, "")), out).fetched == 40
+    assert b"\r\nRange: bytes=10000-\r\n" in requests(web, "/x.zip")[1]
+
+
+# The whole at the end: a loop that never gave up would end as well, and the test with it.
+@pytest.mark.parametrize("sizes", [[0], [9000], [9000, 4000, 8000, 500]], ids=["empty", "short", "here-and-there"])
+def test_an_answer_that_just_ends_is_not_asked_for_for_ever(web: Web, out: Path, sizes: list[int]) -> None:
+    short = [answer(DATA[:size], length=False) for size in sizes] * 20
+    with pytest.raises(FetchError, match="cut short"):
+        collecting(web).fetch_set(only(web, *short, answer(DATA)), out)
+    assert len(web.asked) == SOON.attempts
+
+
+def test_a_stop_is_heard_between_answers_that_are_empty(web: Web, out: Path) -> None:
+    stop = threading.Event()
+
+    def empty(peer: Peer) -> None:
+        stop.set()
+        peer.sock.sendall(answer(b"", length=False))
+
+    report = collecting(web).fetch_set(only(web, empty, empty, answer(DATA)), out, stop=stop)
+    assert (report.interrupted, len(web.asked)) == (True, 1)
 
 
 def test_a_server_without_parts(web: Web, out: Path) -> None:
@@ -427,6 +460,42 @@ def test_a_damaged_member_of_a_zip_is_one_failure(tmp_path: Path) -> None:
     data[data.index(b"first picture")] ^= 255
     first, second = members(written(tmp_path, bytes(data)))
     assert (first.problem, second.data) == ("is damaged in the archive", b"second")
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_damaged_member_of_a_packed_zip_is_one_failure(tmp_path: Path, method: int) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as archive:
+        archive.writestr("a.jpg", random.Random(1).randbytes(5000))
+        archive.writestr("b.jpg", b"second")
+    whole = buffer.getvalue()
+    start = 30 + len("a.jpg")
+    for at in (start, start + 4, start + 9, start + 40, start + 3000):
+        path = written(tmp_path, whole[:at] + bytes([whole[at] ^ 255] * 8) + whole[at + 8 :])
+        first, second = members(path)
+        assert (first.problem, second.data) == ("is damaged in the archive", b"second"), at
+        with pytest.raises(InvalidInput, match="damaged"):
+            text_in(path, "a.jpg")
+
+
+@pytest.mark.parametrize(("count", "size_bytes", "most"), [(3, 10**9, 3), (100, 2000, 3), (100, 0, 1)])
+def test_no_more_is_read_ahead_than_may(count: int, size_bytes: int, most: int) -> None:
+    read = done = furthest = 0
+
+    def some() -> Iterator[Member]:
+        nonlocal read, furthest
+        for number in range(20):
+            read += 1
+            furthest = max(furthest, read - done)
+            yield Member(str(number), bytes(1000))
+
+    names = []
+    with ThreadPoolExecutor(2) as pool:
+        for member, name in _ahead(pool, lambda member: member.name, some(), count, size_bytes):
+            done += 1
+            names.append((member.name, name))
+    assert names == [(str(number), str(number)) for number in range(20)]
+    assert furthest == most
 
 
 def test_an_encrypted_zip_is_said(tmp_path: Path) -> None:

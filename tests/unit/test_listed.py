@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,17 @@ def test_parquet_as_large_data_sets_have_it(tmp_path: Path) -> None:
     path = tmp_path / "list.parquet"
     write_table(pa.table({"URL": [URL], "TEXT": ["a caption"], "WIDTH": [640]}), path)
     assert rows(path) == [ListedPicture(URL, "", Words(text="a caption", source_url=URL, fields={"WIDTH": 640}))]
+
+
+def test_a_broken_row_of_a_table_does_not_end_the_list(tmp_path: Path) -> None:
+    good = f"{URL};t\n"
+    found = rows(written(tmp_path, "l.csv", f'url;title\n{good}{URL};a;b\n{good}{URL};"x"y\n{good}{URL};"open\n'))
+    kinds = [ListedPicture, BrokenRow, ListedPicture, BrokenRow, ListedPicture, BrokenRow]
+    assert [type(row) for row in found] == kinds
+    assert found[1] == BrokenRow("l.csv, line 3", "has 3 cells under 2 columns")
+    broken = [row for row in found if isinstance(row, BrokenRow)]
+    assert [row.where for row in broken] == ["l.csv, line 3", "l.csv, line 5", "l.csv, line 7"]
+    assert all("not valid CSV" in row.reason for row in broken[1:])
 
 
 def test_a_broken_line_does_not_end_the_list(tmp_path: Path) -> None:
@@ -255,6 +267,29 @@ def test_a_bad_file_is_told_and_the_others_are_read(tmp_path: Path, content: str
     assert isinstance(bad[-1], BrokenRow)
     assert bad[-1].where == "a/bad.xml"
     assert part in bad[-1].reason
+
+
+def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    mvso(tmp_path, PHOTO, "a/1.xml")
+    mvso(tmp_path, PHOTO, "c/3.xml")
+    folder = mvso(tmp_path, PHOTO, "b/2.xml")
+    found = read_mvso(folder)
+    assert isinstance(next(found), ListedPicture)
+    # Gone since the folder above was read: permissions would not stop a test that runs as root.
+    (folder / "b" / "2.xml").unlink()
+    (folder / "b").rmdir()
+    told, last = found
+    assert told == BrokenRow("b", "the folder cannot be read: No such file or directory")
+    assert isinstance(last, ListedPicture)
+
+
+def test_names_that_are_no_utf_8(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9/1.xml")
+    good, bad = rows(mvso(tmp_path, PHOTO + "<", name))
+    assert isinstance(good, ListedPicture)
+    assert good.words.fields["concept"] == "caf\ufffd"
+    assert isinstance(bad, BrokenRow)
+    assert bad.where == "caf\ufffd/1.xml"
 
 
 def test_no_folder_of_xml(tmp_path: Path) -> None:

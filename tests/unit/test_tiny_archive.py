@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -341,6 +342,37 @@ def test_a_folder_of_ours_is_replaced_whole(tmp_path: Path) -> None:
             (folder / turn).touch()
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["2", "mark"]
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_folder_that_cannot_take_the_place_leaves_the_one_that_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Path.rename
+
+    def failing(path: Path, target: Path) -> Path:
+        if path.name == ".out.part":
+            raise OSError(errno.EIO, "Input/output error")
+        return real(path, target)
+
+    with new_folder(tmp_path / "out", ("1",)) as folder:
+        (folder / "1").touch()
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises(ImageStoreError, match="Input/output"), new_folder(tmp_path / "out", ("1",)):
+        pass
+    assert [str(path.relative_to(tmp_path)) for path in sorted(tmp_path.rglob("*"))] == ["out", "out/1"]
+
+
+def test_a_folder_that_a_killed_run_moved_away_comes_back(tmp_path: Path) -> None:
+    old = tmp_path / ".out.old"
+    old.mkdir()
+    (old / "1").touch()
+    with pytest.raises(RuntimeError), new_folder(tmp_path / "out", ("1",)):
+        raise RuntimeError
+    assert [str(path.relative_to(tmp_path)) for path in sorted(tmp_path.rglob("*"))] == ["out", "out/1"]
+    (tmp_path / "out").rename(old)
+    with new_folder(tmp_path / "out", ("1",)) as folder:
+        (folder / "2").touch()
+    assert [str(path.relative_to(tmp_path)) for path in sorted(tmp_path.rglob("*"))] == ["out", "out/2"]
 
 
 def test_a_part_that_a_killed_run_left_is_taken_over(tmp_path: Path) -> None:

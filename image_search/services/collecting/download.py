@@ -57,19 +57,24 @@ class Downloader:
         return path
 
     def _download(self, archive: Archive, part: Path, name: str) -> None:
-        failures = 0
-        while (before := part.stat().st_size if part.exists() else 0) < archive.size_bytes:
+        failures = furthest = 0
+        while (before := _size_of(part)) < archive.size_bytes:
+            if self.stop.is_set():
+                raise Stopped
+            furthest = max(furthest, before)
             try:
                 self._go_on(archive, part, name, before)
+                if _size_of(part) < archive.size_bytes:
+                    # An answer that does not tell its size just ends, wherever that is.
+                    raise FetchError("the answer was cut short", retryable=True)
             except _WrongContent:
                 raise
             except InvalidInput as error:
                 # A web page in place of the file, an address that is none.
                 raise _WrongContent(name, str(error).removeprefix(f"{FIELD}: ")) from error
             except FetchError as error:
-                after = part.stat().st_size if part.exists() else 0
-                # What gets on, however slowly, gets there.
-                failures = 1 if after > before else failures + 1
+                # What gets on, however slowly, gets there; what begins anew each time does not.
+                failures = 1 if _size_of(part) > furthest else failures + 1
                 if error.status == _RANGE_NOT_SATISFIABLE and before:
                     part.unlink()
                 elif not error.retryable or failures >= self.patience.attempts:
@@ -83,11 +88,12 @@ class Downloader:
 
     def _go_on(self, archive: Archive, part: Path, name: str, start: int) -> None:
         note = _note_of(part)
-        same_as = _read_note(note, archive.url) if start else None
-        # Without a note nothing is known of what the part belongs to; it may still be told by the checksum.
-        if same_as is None and not archive.sha256:
+        same_as = _read_note(note, archive.url) if start else ""
+        # Without a validator nothing tells whether the rest belongs to the part. The checksum may; but where none is
+        # known, that of two halves of different files would be noted as the right one.
+        if not same_as and not archive.sha256:
             start = 0
-        with self.opener.open(archive.url, start=start, same_as=same_as or "") as answer:
+        with self.opener.open(archive.url, start=start, same_as=same_as) as answer:
             if answer.total_bytes not in (None, archive.size_bytes):
                 raise _WrongContent(
                     name, f"it has {answer.total_bytes:,} bytes, and {archive.size_bytes:,} were expected"
@@ -164,11 +170,15 @@ def _note_of(part: Path) -> Path:
     return part.with_name(f"{part.name}.json")
 
 
-def _read_note(note: Path, url: str) -> str | None:
-    """The validator of what a part belongs to, "" where its server told none; None where there is no note."""
+def _size_of(part: Path) -> int:
+    return part.stat().st_size if part.exists() else 0
+
+
+def _read_note(note: Path, url: str) -> str:
+    """The validator of what a part belongs to; "" where its server told none, or there is no note."""
     try:
         data = json.loads(note.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         # Half a note is as good as none.
-        return None
-    return str(data.get("validator", "")) if isinstance(data, dict) and data.get("url") == url else None
+        return ""
+    return str(data.get("validator", "")) if isinstance(data, dict) and data.get("url") == url else ""

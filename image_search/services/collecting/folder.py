@@ -91,8 +91,12 @@ class CollectedFolder:
                 raise Conflict(f"another fetch is working in {str(root)!r}; wait for its end, or stop it") from error
             with disk_errors():
                 folder._begin()
-            with folder._appending:
+            try:
                 yield folder
+            finally:
+                # What could not be written is tried once more at the closing, and fails once more.
+                with disk_errors():
+                    folder._appending.close()
 
     @property
     def downloads(self) -> Path:
@@ -339,7 +343,8 @@ def _unread(text: str) -> str:
 
 
 def _json_line(entry: dict[str, Any]) -> bytes:
-    return json.dumps(entry, ensure_ascii=False).encode() + b"\n"
+    # Half of a surrogate pair, as names of other encodings have, is no UTF-8; JSON has an escape for it.
+    return json.dumps(entry, ensure_ascii=False).encode(errors="backslashreplace") + b"\n"
 
 
 @contextlib.contextmanager

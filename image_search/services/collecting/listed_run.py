@@ -62,9 +62,12 @@ class _Health:
     """What was heard of a host lately."""
 
     silent: int = 0
-    """Connections in a row that failed."""
+    """Rounds in a row in which connections failed."""
     too_much: int = 0
-    """Answers in a row that it is asked too often."""
+    """Rounds in a row in which it said that it is asked too often."""
+    counted_until_s: float = float("-inf")
+    """What fails of the requests that were begun before is of a round that was counted: many are under way at once,
+    and one bad moment of a host fails them all."""
     away: str = ""
     """Why it is left to a later run; "" = it is not."""
 
@@ -193,6 +196,7 @@ class ListedRun:
             self._errors.append(error)
 
     def _fetch(self, host: str, task: _Task) -> None:
+        began_s = time.monotonic()
         try:
             with self._opener.open(task.at, follow=False) as answer:
                 if answer.moved:
@@ -205,7 +209,7 @@ class ListedRun:
                         raise Stopped
                     chunks.append(chunk)
         except FetchError as error:
-            self._failed(host, task, error)
+            self._failed(host, task, error, began_s)
             return
         except InvalidInput as error:
             self._went_well(host)
@@ -233,19 +237,25 @@ class ListedRun:
         else:
             self._enqueue(replace(task, at=to, redirects=task.redirects + 1))
 
-    def _failed(self, host: str, task: _Task, error: FetchError) -> None:
+    def _failed(self, host: str, task: _Task, error: FetchError, began_s: float) -> None:
         patience = self._tuning.patience
         with self._lock:
             health = self._health[host]
+            new_round = began_s >= health.counted_until_s
             if is_too_much(error):
-                health.too_much += 1
+                health.too_much += new_round
                 wait_s = patience.wait_s(health.too_much) if error.retry_after_s is None else error.retry_after_s
                 if wait_s > patience.longest_s:
                     health.away = f"the host asks to be left alone for {wait_s:,.0f} s"
                 elif health.too_much >= patience.silent:
                     health.away = f"the host is too busy; it said so {health.too_much} times in a row"
+                if new_round:
+                    # To the pause's end: whoever was on the way to the host when it began asks in it.
+                    health.counted_until_s = time.monotonic() + wait_s
             elif error.retryable and error.status is None:
-                health.silent += 1
+                health.silent += new_round
+                if new_round:
+                    health.counted_until_s = time.monotonic()
                 if health.silent >= patience.silent:
                     health.away = f"the host failed {health.silent} times in a row, the last time: {error.reason}"
             else:

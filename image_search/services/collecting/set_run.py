@@ -29,8 +29,9 @@ _ROOM = 2.2
 """Times its size that a set needs while it is unpacked: archive and pictures."""
 _AHEAD = 4
 """Pictures that wait for each thread that decodes."""
+_AHEAD_BYTES = 512_000_000
+"""All of those together, and one more: many threads and large pictures would fill the memory."""
 
-T = TypeVar("T")
 R = TypeVar("R")
 
 
@@ -94,7 +95,8 @@ class SetRun:
         known = self._kept if self.retry_failed else self._kept | self._missed
         members = pictures_in(archives[-1], max_bytes=MAX_PICTURE_BYTES, skip=known)
         with ThreadPoolExecutor(self.threads, thread_name_prefix="unpack") as pool:
-            for member, checked in _ahead(pool, self._check, itertools.islice(members, limit), self.threads * _AHEAD):
+            some = itertools.islice(members, limit)
+            for member, checked in _ahead(pool, self._check, some, self.threads * _AHEAD, _AHEAD_BYTES):
                 if self.stop.is_set():
                     raise Stopped
                 self._keep(member, checked, words)
@@ -140,13 +142,18 @@ class SetRun:
         return NO_WORDS if called is None else Words(title=called, tags=(called,), fields={"class": path.parent.name})
 
 
-def _ahead(pool: ThreadPoolExecutor, work: Callable[[T], R], items: Iterator[T], count: int) -> Iterator[tuple[T, R]]:
-    """(item, result) in order, with no more than `count` on their way."""
-    waiting: deque[tuple[T, Future[R]]] = deque()
-    for item in items:
-        waiting.append((item, pool.submit(work, item)))
-        if len(waiting) >= count:
+def _ahead(
+    pool: ThreadPoolExecutor, work: Callable[[Member], R], members: Iterator[Member], count: int, size_bytes: int
+) -> Iterator[tuple[Member, R]]:
+    """(member, result) in order; no further one is read while `count` or more than `size_bytes` are on their way."""
+    waiting: deque[tuple[Member, Future[R]]] = deque()
+    size = 0
+    for member in members:
+        waiting.append((member, pool.submit(work, member)))
+        size += len(member.data)
+        while len(waiting) >= count or size > size_bytes:
             first, result = waiting.popleft()
+            size -= len(first.data)
             yield first, result.result()
     while waiting:
         first, result = waiting.popleft()

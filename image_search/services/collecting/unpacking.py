@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import gzip
 import io
+import lzma
 import stat
 import tarfile
 import zipfile
@@ -27,7 +28,8 @@ _GROWTH_BYTES = 100_000_000
 """Pictures are compressed already: an archive of them that grows to more than twice its size, and this, is a bomb."""
 MAX_TEXT_BYTES = 1_000_000_000
 """The largest captions file that is read; COCO's have 30 MB."""
-_DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, gzip.BadGzipFile, NotImplementedError)
+_DAMAGED_DATA = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError)
+_DAMAGED = (*_DAMAGED_DATA, tarfile.TarError, gzip.BadGzipFile, NotImplementedError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,10 @@ def pictures_in(path: Path, *, max_bytes: int, skip: frozenset[str] = frozenset(
             yield from _in_tar(path, limit, max_bytes, skip)
     except _DAMAGED as error:
         raise InvalidInput(f"archive {path.name!r} is damaged, or no zip or tar file ({error})") from error
+    except OSError as error:
+        if not _is_of_data(error):
+            raise
+        raise InvalidInput(f"archive {path.name!r} is damaged ({error})") from error
     except (RuntimeError, ValueError, LookupError) as error:
         # zipfile asks for a password by RuntimeError; both meet odd headers with the others.
         raise InvalidInput(f"archive {path.name!r} cannot be read ({error})") from error
@@ -71,6 +77,10 @@ def text_in(path: Path, member: str) -> bytes:
         raise InvalidInput(f"archive {path.name!r} has no {member!r}") from error
     except (*_DAMAGED, RuntimeError) as error:
         raise InvalidInput(f"archive {path.name!r} is damaged, or no zip file ({error})") from error
+    except OSError as error:
+        if not _is_of_data(error):
+            raise
+        raise InvalidInput(f"archive {path.name!r} is damaged ({error})") from error
 
 
 def _in_zip(path: Path, limit: int, max_bytes: int, skip: frozenset[str]) -> Iterator[Member]:
@@ -117,9 +127,19 @@ def _member(
     try:
         file = opened()
         data = b"" if file is None else file.read(max_bytes + 1)
-    except (zipfile.BadZipFile, zlib.error, EOFError):
+    except _DAMAGED_DATA:
+        return Member(name, b"", "is damaged in the archive")
+    except OSError as error:
+        # A packed tar is damaged as a whole: nothing after this could be found.
+        if isinstance(error, gzip.BadGzipFile) or not _is_of_data(error):
+            raise
         return Member(name, b"", "is damaged in the archive")
     return Member(name, data, "" if data else "the file is empty")
+
+
+def _is_of_data(error: OSError) -> bool:
+    """Whether it tells of what was read, and not of the disk: bz2 says so of damaged data, without a number."""
+    return error.errno is None
 
 
 def _is_picture(name: str) -> bool:

@@ -24,7 +24,8 @@ class Patience:
     longest_s: float = 120.0
     """A host that wants to be left alone for longer is left to a later run."""
     silent: int = 10
-    """After so many connections to it in a row that failed, a host is left to a later run."""
+    """After so many times in a row that connections to it failed, or it was too busy, a host is left to a later run;
+    those that fail together count as once."""
 
     def wait_s(self, failures: int) -> float:
         """Before the next attempt after so many failures, more or less: many clients must not come back at once."""
