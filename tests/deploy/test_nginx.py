@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from deploy.stack.web import DEPLOY, Web, environment, free_port, have_nginx, web
+from deploy.stack.web import DEPLOY, Web, environment, have_nginx, web
 from image_search.api.app import PAGE_POLICY
 from image_search.config import Settings
 from tests.deploy.conftest import ADMIN_KEY, CORS_ORIGIN, MAX_REQUEST_BYTES
@@ -76,6 +76,14 @@ def _upstream(answer: bytes | None, when: threading.Event | None = None) -> Iter
         if when is not None:
             when.set()
         listener.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def _nobody() -> Iterator[str]:
+    """host:port where connections are refused, held meanwhile: nginx itself could be given a port that is just free."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{held.getsockname()[1]}"
 
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
@@ -225,15 +233,14 @@ def test_requests_that_cannot_be_read_are_problems_too(front: Web, browser: http
 
 
 def test_an_address_full_of_quotes_gives_a_document_all_the_same(tmp_path: Path) -> None:
-    nobody = f"127.0.0.1:{free_port()}"
-    with web(tmp_path, nobody) as running, _client(running) as client:
+    with _nobody() as nobody, web(tmp_path, nobody) as running, _client(running) as client:
         answer = client.get('/x"y\\z"?a="b')
         _check_problem(answer, 503, "backend_unavailable")
         assert answer.json()["instance"] == "/x" or "%22" not in answer.json()["instance"]
 
 
 def test_a_dead_application_is_a_503_with_retry_after_at_once(tmp_path: Path) -> None:
-    with web(tmp_path, f"127.0.0.1:{free_port()}") as running, _client(running) as client:
+    with _nobody() as nobody, web(tmp_path, nobody) as running, _client(running) as client:
         for method, path in (("GET", "/status"), ("POST", "/search"), ("POST", "/insert"), ("DELETE", "/images/ab")):
             answer = client.request(method, path)
             _check_problem(answer, 503, "backend_unavailable")
@@ -261,7 +268,8 @@ def test_what_breaks_off_is_asked_again_where_it_may_be_repeated(
 ) -> None:
     with (
         _upstream(None) as (server, requests),
-        web(tmp_path, server) as running,
+        # A busy machine may take longer than two seconds to break off.
+        web(tmp_path, server, AGAIN_S="3600") as running,
         _client(running) as client,
     ):
         _check_problem(client.request(method, path, content=b"{}"), 503, "backend_unavailable")
