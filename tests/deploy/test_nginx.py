@@ -373,6 +373,33 @@ def test_a_name_that_means_another_address_is_followed(tmp_path: Path) -> None:
             assert answer.status_code == 200
 
 
+def test_a_resolver_that_fails_for_a_moment_is_not_believed(tmp_path: Path) -> None:
+    fake = tmp_path / "bin"
+    fake.mkdir()
+    (tmp_path / "asked").write_text("")
+    # It knows both names once, and after that says something of one of them only.
+    (fake / "getent").write_text(
+        f"""#!/bin/sh
+echo "$2" >> {tmp_path}/asked
+if [ "$2" = other ] || [ "$(grep -c api {tmp_path}/asked)" -eq 1 ]; then echo "127.0.0.1 STREAM"; else exit 2; fi
+"""
+    )
+    (fake / "getent").chmod(0o755)
+    path = f"{fake}{os.pathsep}{os.environ['PATH']}"
+    with (
+        _upstream(OK) as (server, _),
+        _nobody() as nobody,
+        web(tmp_path, f"{server.replace('127.0.0.1', 'api')} {nobody.replace('127.0.0.1', 'other')}", PATH=path) as on,
+        _client(on) as client,
+    ):
+        conf = (tmp_path / "nginx" / "nginx.conf").read_text()
+        assert f"server {server} max_fails=0;" in conf
+        while (tmp_path / "asked").read_text().count("api") < 4:
+            time.sleep(0.1)
+        assert (tmp_path / "nginx" / "nginx.conf").read_text() == conf
+        assert client.get("/status").status_code == 200
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
