@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -21,13 +22,15 @@ from urllib.parse import urlsplit
 import httpx
 from PIL import Image, ImageDraw
 
-from deploy.stack.load import BROKE_OFF, Ask, Tally, Watch, load, watching
+from deploy.stack.load import BROKE_OFF, Ask, Tally, load, watching
 from deploy.stack.processes import Failed, Stack
 
 BOUND_S = 6.0
 """Longer than what Milvus calls bounded: five seconds."""
 SETTLED_S = 60.0
 """By then every worker reads what all have written, however busy the machine is."""
+AWAITED_S = 300.0
+"""What has not come about after so long never will."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,14 @@ def check(holds: bool, what: str) -> None:
 def check_success(what: str, answer: httpx.Response) -> None:
     """Raises Failed."""
     check(answer.is_success, f"{what}: {answer.status_code} {answer.text[:300]}")
+
+
+def wait_until(holds: Callable[[], bool], what: str, *, every_s: float = 0.1) -> None:
+    """Raises Failed, with what was awaited, where it does not come about."""
+    until_s = time.monotonic() + AWAITED_S
+    while not holds():
+        check(time.monotonic() < until_s, f"not after {AWAITED_S:.0f} s: {what}")
+        time.sleep(every_s)
 
 
 def drawn_pictures(folder: Path, count: int) -> None:
@@ -136,13 +147,18 @@ def _until_every_worker(client: httpx.Client, data: bytes, image_id: str, *, the
     """
     began_s, in_a_row = time.monotonic(), 0
     known_s = began_s
-    while in_a_row < 8:
+
+    def eight() -> bool:
+        nonlocal in_a_row, known_s
         found = client.post("/search", files={"image": data})
         check_success("search", found)
         if (image_id in [hit["id"] for hit in found.json()["results"]]) is there:
             in_a_row += 1
         else:
             in_a_row, known_s = 0, time.monotonic()
+        return in_a_row >= 8
+
+    wait_until(eight, f"every worker {'finds' if there else 'no longer finds'} {image_id}", every_s=0)
     return known_s - began_s
 
 
@@ -197,12 +213,16 @@ def reload_under_load(stack: Stack, photos: Sequence[Path], *, times: int) -> Ro
         for _ in range(times):
             before = set(stack.workers())
             os.kill(stack.api.pid, signal.SIGHUP)
-            while set(stack.workers()) & before or len(stack.workers()) < len(before):
-                time.sleep(0.1)
+            wait_until(partial(_are_replaced, stack, before), f"new workers in the place of {sorted(before)}")
             time.sleep(1)
     refused = tally.count() - tally.count("200") - tally.count("201")
     check(refused == 0, f"reload: {tally.summary()}; {tally.wrong}")
     return Row(f"reload under load, {times} times", f"{tally.summary()}; none failed, slowest {tally.slowest_s:.1f} s")
+
+
+def _are_replaced(stack: Stack, before: set[int]) -> bool:
+    now = set(stack.workers())
+    return not now & before and len(now) >= len(before)
 
 
 @dataclass(frozen=True)
@@ -250,7 +270,7 @@ def fault(stack: Stack, photos: Sequence[Path], which: Fault, *, away_s: float, 
             which.bring_back(stack)
             watch.returned()
         back_s = stack.wait_until_ready()
-        _wait_until_seen(watch)
+        wait_until(lambda: watch.ready_after_s is not None, f"/readyz says that {which.name} is back")
     after = _everything_succeeds(stack, photos)
     said = f"{tally.summary()}; slowest {tally.slowest_s:.1f} s"
     wrong = [found for found in tally.wrong if not (which.breaks_answers and BROKE_OFF in found)]
@@ -264,11 +284,6 @@ def fault(stack: Stack, photos: Sequence[Path], which: Fault, *, away_s: float, 
     if max_s is not None:
         check(tally.slowest_s <= max_s, f"{which.name}: an answer took {tally.slowest_s:.1f} s")
     return Row(f"{which.name} away for {away_s:.0f} s", f"{said}; ready {back_s:.1f} s after its return; then {after}")
-
-
-def _wait_until_seen(watch: Watch) -> None:
-    while watch.ready_after_s is None:
-        time.sleep(0.1)
 
 
 def _everything_succeeds(stack: Stack, photos: Sequence[Path]) -> str:
@@ -383,8 +398,7 @@ def stops_gracefully(stack: Stack, photos: Sequence[Path]) -> Row:
                 pool.submit(client.post, "/search", content=body, headers={"Content-Type": "image/jpeg"})
                 for _ in range(8)
             ]
-            while not any(future.done() for future in asked):
-                time.sleep(0.01)
+            wait_until(lambda: any(future.done() for future in asked), "a search is answered", every_s=0.01)
             stack.api.send_signal(signal.SIGTERM)
             answers = []
             for future in asked:

@@ -43,12 +43,20 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def _free_ports() -> tuple[int, int]:
+    """Two ports nobody listens on now: asked for one after the other, both could be the same."""
+    with socket.socket() as one, socket.socket() as other:
+        one.bind(("127.0.0.1", 0))
+        other.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1]), int(other.getsockname()[1])
+
+
 def environment(folder: Path, servers: str, **more: str) -> dict[str, str]:
     """What `deploy/nginx/start` reads: everything on loopback, everything written below `folder`."""
     certificates = folder / "certs"
     if not certificates.exists():
         subprocess.run([DEPLOY / "make-cert"], env={**os.environ, "CERT_DIR": str(certificates)}, check=True)
-    http, https = free_port(), free_port()
+    http, https = _free_ports()
     return {
         **os.environ,
         "SERVERS": servers,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import secrets
 import threading
@@ -21,6 +20,7 @@ from image_search.api.operations import SECURITY_SCHEMES
 from image_search.api.page import register_page
 from image_search.api.problems import register_problems
 from image_search.api.routes import check, collections, images, indexing, insert, jobs, metrics, search, status, vectors
+from image_search.api.unread import register_discarding
 from image_search.config import Settings
 
 if TYPE_CHECKING:
@@ -31,8 +31,6 @@ PAGE_POLICY = (
     "media-src blob:; connect-src 'self' http: https:; object-src 'none'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
-DISCARDED_REQUESTS = 4
-"""So many times the largest request is read of one that is refused; a client that sends still more is cut off."""
 
 
 def create_app(settings: Settings, services: Services) -> Flask:
@@ -58,7 +56,7 @@ def create_app(settings: Settings, services: Services) -> Flask:
     register_metrics(app, services)
     register_limits(app, settings)
     _register_headers(app)
-    _register_discarding(app, settings.http_server.max_request_bytes * DISCARDED_REQUESTS)
+    register_discarding(app, settings.http_server.max_request_bytes)
     if settings.http_server.cors_origins:
         CORS(
             app,
@@ -72,19 +70,6 @@ def create_app(settings: Settings, services: Services) -> Flask:
     if proxies := settings.http_server.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, proxies, proxies, proxies, proxies, proxies)  # type: ignore[method-assign]
     return app
-
-
-def _register_discarding(app: Flask, most_bytes: int) -> None:
-    @app.after_request
-    def discard(response: Response) -> Response:
-        # A refusal (no key, too large) may leave the body unread. A server that closes then resets the connection,
-        # and a client that is still sending never sees the answer.
-        if request.environ.get("wsgi.input_terminated"):
-            left = most_bytes
-            with contextlib.suppress(OSError):
-                while left > 0 and (piece := request.environ["wsgi.input"].read(min(left, 65_536))):
-                    left -= len(piece)
-        return response
 
 
 def _register_headers(app: Flask) -> None:

@@ -142,6 +142,8 @@ class _Server(BaseApplication):  # type: ignore[misc]
             "control_socket_disable": True,
             "worker_tmp_dir": _memory_folder(),
             "loglevel": "warning",
+            # The application has no other way to end a connection: gunicorn drops a "Connection" of its answer.
+            "pre_request": lambda _worker, asked: setattr(asked.body, "close_after_answer", asked.force_close),
             "when_ready": lambda _server: self._on_ready(),
             "pre_fork": lambda _server, worker: self._note(worker.age, 0),
             "post_fork": lambda _server, worker: setattr(self, "_age", worker.age),

@@ -278,6 +278,24 @@ def test_pods_run_without_rights_and_with_limits(tmp_path: Path) -> None:
             assert container["livenessProbe"]
 
 
+def test_vectors_travel_past_the_limits_of_the_ingress(tmp_path: Path) -> None:
+    plain, vectors = (document for document in _rendered(tmp_path) if document["kind"] == "Ingress")
+    assert plain["metadata"]["name"] != vectors["metadata"]["name"]
+    assert plain["spec"]["tls"] == vectors["spec"]["tls"]
+    [rule], [plain_rule] = vectors["spec"]["rules"], plain["spec"]["rules"]
+    assert rule["host"] == plain_rule["host"]
+    paths = {path["path"]: path["backend"] for path in rule["http"]["paths"]}
+    assert set(paths) == {"/export", "/import"}
+    assert all(backend == plain_rule["http"]["paths"][0]["backend"] for backend in paths.values())
+    prefix = "nginx.ingress.kubernetes.io/proxy-"
+    said = {name.removeprefix(prefix): value for name, value in vectors["metadata"]["annotations"].items()}
+    assert (said["body-size"], said["request-buffering"]) == ("0", "off")
+    # As long as nginx behind it waits.
+    longest = re.search(r"VECTORS_S:-(\d+)", (DEPLOY / "nginx" / "start").read_text())
+    assert longest is not None
+    assert said["read-timeout"] == longest[1]
+
+
 def test_the_chart_sets_what_the_stack_sets(tmp_path: Path) -> None:
     [config] = [document for document in _rendered(tmp_path) if document["kind"] == "ConfigMap"]
     assert stack_settings().items() <= config["data"].items()

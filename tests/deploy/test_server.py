@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from subprocess import Popen
+from urllib.parse import urlsplit
 
 import httpx
 import psutil
@@ -143,6 +145,50 @@ def test_a_worker_that_dies_is_replaced(model: Path, tmp_path: Path) -> None:
             time.sleep(0.1)
         answer = httpx.post(f"{address}/search", content=PICTURE, headers=HEADERS, timeout=120, trust_env=False)
         assert answer.json()["results"][0]["match"] == "identical"
+
+
+@pytest.mark.parametrize("length", ["Content-Length: 100000000\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n"])
+def test_a_slow_upload_without_a_key_is_answered_at_once_and_holds_no_thread(
+    model: Path, tmp_path: Path, length: str
+) -> None:
+    env = environment(
+        model,
+        tmp_path / "data",
+        IMAGE_SEARCH_SECURITY__ADMIN_KEY="key",
+        IMAGE_SEARCH_HTTP_SERVER__THREADS="1",
+    )
+    head = f"POST /import HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-hdf5\r\n{length}"
+    with serving(env) as (address, _), contextlib.ExitStack() as held:
+        url = urlsplit(address)
+        slow = [
+            held.enter_context(socket.create_connection((url.hostname or "", url.port or 0), timeout=60))
+            for _ in range(3)
+        ]
+        for client in slow:
+            client.sendall(head.encode())
+        for client in slow:
+            answer = b""
+            # Its end too comes while nothing more was sent, or the connection closed here.
+            while piece := client.recv(65_536):
+                answer += piece
+            assert answer.startswith(b"HTTP/1.1 401"), answer
+            assert b"\r\nConnection: close\r\n" in answer
+        # All of them are still there, and the one thread serves others.
+        assert httpx.get(f"{address}/livez", timeout=60, trust_env=False).status_code == 200
+
+
+def test_a_small_refused_body_leaves_the_connection_open(model: Path, tmp_path: Path) -> None:
+    env = environment(model, tmp_path / "data", IMAGE_SEARCH_SECURITY__ADMIN_KEY="key")
+    with serving(env) as (address, _):
+        url = urlsplit(address)
+        with socket.create_connection((url.hostname or "", url.port or 0), timeout=60) as client:
+            for _ in range(2):
+                client.sendall(b"POST /insert HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n" + bytes(1000))
+                answer = b""
+                while not answer.endswith(b"}") and (piece := client.recv(65_536)):
+                    answer += piece
+                assert answer.startswith(b"HTTP/1.1 401"), answer
+                assert b"\r\nConnection: keep-alive\r\n" in answer
 
 
 def test_several_workers_on_an_embedded_library_are_refused_with_the_reason(model: Path, tmp_path: Path) -> None:
