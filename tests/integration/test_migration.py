@@ -228,6 +228,23 @@ def test_a_migration_that_is_killed_goes_on_where_it_was(laptop: Place, model: P
     target.close()
 
 
+def test_raw_vectors_come_along_where_there_is_no_projection_yet(model: Path, name: str, tmp_path: Path) -> None:
+    here = Place(model, tmp_path / "here", IMAGE_SEARCH_LIBRARY__COLLECTION=name)
+    there = Place(model, tmp_path / "there", IMAGE_SEARCH_LIBRARY__COLLECTION=name)
+    write_gallery(tmp_path / "gallery", per_colour=5)
+    assert run_command(here.env, "ingest", str(tmp_path / "gallery")).returncode == 0
+    source, target = here.open(), there.open()
+    assert migration(source, target).run().complete
+    target.indexing.rebuild(name, projection="random:8")
+    for record in target.library.list_images(name).records:
+        target.images.delete(record.object_key)
+    # Nothing can be embedded again, and nothing has to be.
+    assert target.indexing.rebuild(name, projection="none").dim == 48
+    assert target.store.count(target.store.resolve(name)) == 15
+    source.close()
+    target.close()
+
+
 def test_and_back_again(laptop: Place, stack: Place, name: str, tmp_path: Path, model: Path) -> None:
     migrate(laptop, stack)
     home = Place(model, tmp_path / "home", IMAGE_SEARCH_LIBRARY__COLLECTION=name)

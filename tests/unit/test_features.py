@@ -121,10 +121,15 @@ def test_what_waits_for_index_is_among_them(services: Services, gallery: Path, t
 
 def test_where_nothing_is_there_yet_an_older_file_stays(services: Services, tmp_path: Path) -> None:
     services.collections.open_or_create("default")
-    (tmp_path / "so-far.h5").write_bytes(b"older")
+    older = tmp_path / "so-far.h5"
+    services.transfer.export("default", older)
+    before = older.read_bytes()
     with pytest.raises(InvalidInput, match="no raw vectors yet"):
-        services.transfer.export_features("default", tmp_path / "so-far.h5")
-    assert (tmp_path / "so-far.h5").read_bytes() == b"older"
+        services.transfer.export_features("default", older)
+    assert older.read_bytes() == before
+    (tmp_path / "photo.jpg").write_bytes(b"precious")
+    with pytest.raises(InvalidInput, match="is no export"):
+        services.transfer.export_features("default", tmp_path / "photo.jpg")
     with pytest.raises(InvalidInput, match="no regular file"):
         services.transfer.export_features("default", tmp_path)
 

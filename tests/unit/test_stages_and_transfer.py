@@ -172,3 +172,14 @@ def test_what_others_write_meanwhile_is_kept(
         other.indexing.add_shards("default", [shard])
     insert.join()
     assert other.library.get("default", content_hash(data)).title == "mine"
+
+
+def test_an_export_replaces_an_export_and_nothing_else(services: Services, gallery: Path, tmp_path: Path) -> None:
+    services.ingest.run(Source(gallery), "default")
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(b"precious")
+    with pytest.raises(InvalidInput, match="is no export"):
+        services.transfer.export("default", path)
+    assert path.read_bytes() == b"precious"
+    services.transfer.export("default", tmp_path / "a.h5")
+    assert services.transfer.export("default", tmp_path / "a.h5").images == 15
