@@ -249,6 +249,17 @@ def test_a_dead_application_is_a_503_with_retry_after_at_once(tmp_path: Path) ->
         assert client.get("/").status_code == 200
 
 
+def test_what_opens_something_is_in_no_log(tmp_path: Path) -> None:
+    with _nobody() as nobody, web(tmp_path, nobody) as running, _client(running) as client:
+        for path in ("/images/ab/file?sig=secret", "/images/ab/thumbnail?sig=secret", "/export?ticket=secret"):
+            _check_problem(client.get(path), 503, "backend_unavailable")
+        client.get("/status?said=aloud")
+    log = running.log.read_text()
+    # The application's absence is told all the same.
+    assert re.search(r"connect\(\) failed .*said=aloud", log)
+    assert "secret" not in log
+
+
 def test_a_server_that_says_nothing_is_given_up(tmp_path: Path) -> None:
     with (
         _upstream(OK, threading.Event()) as (server, requests),
