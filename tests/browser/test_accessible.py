@@ -179,6 +179,19 @@ def indexing(page: Page, picture: Path) -> None:
     expect(page.locator("#indexing .job strong")).to_have_text("Done", timeout=60_000)
 
 
+def vectors(page: Page, picture: Path) -> None:
+    open_library(page)
+    page.get_by_role("button", name="Vectors", exact=True).click()
+    expect(page.get_by_label("Into collection")).to_be_visible()
+
+
+def selecting(page: Page, picture: Path) -> None:
+    open_library(page)
+    page.get_by_role("button", name="Select", exact=True).click()
+    page.locator("#library .grid > .card").first.get_by_role("checkbox").check()
+    expect(page.locator("#selection")).to_contain_text("1 selected")
+
+
 def status(page: Page, picture: Path) -> None:
     page.locator("#status-button").click()
     expect(page.locator("#status-panel dl").first).to_be_visible()
@@ -251,6 +264,8 @@ STATES: list[Callable[[Page, Path], None]] = [
     edit,
     toast_and_trash,
     indexing,
+    vectors,
+    selecting,
     status,
     error,
     away,
