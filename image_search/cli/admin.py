@@ -114,7 +114,8 @@ def status(context: CliContext, collection: str | None, as_json: bool) -> None:
             click.echo(context.no_library())
             return
         for key, value in data.items():
-            click.echo(f"{key:17} {', '.join(value) if isinstance(value, list) else value}")
+            shown = value["reason"] if isinstance(value, dict) else value
+            click.echo(f"{key:17} {', '.join(shown) if isinstance(shown, list) else shown}")
 
     emit(data, as_json=as_json, text=text)
 

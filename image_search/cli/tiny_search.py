@@ -144,7 +144,8 @@ def knn(
 
     def text() -> None:
         for name, neighbours in zip(asked.names, found, strict=not every):
-            if len(asked.names) > 1:
+            # By how many were given: a script must see which of them an answer is for.
+            if len(queries) > 1:
                 click.echo(f"# {plain(name)}")
             for one in neighbours:
                 click.echo(f"{_score(one.score, metric)} {one.position}")

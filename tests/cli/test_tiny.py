@@ -124,7 +124,7 @@ def test_a_query_that_is_no_picture_does_not_keep_the_others_from_theirs(cli: Cl
     arguments = ("tiny", "knn", "--db", db, picture(1, db), tmp_path / "notes.txt", tmp_path / "nothing.png", "-k", 1)
     outcome = cli(*arguments)
     assert outcome.code == 1
-    assert outcome.out.splitlines() == ["0.0000 1"]
+    assert outcome.out.splitlines() == [f"# {picture(1, db)}", "0.0000 1"]
     assert "notes.txt: not a picture" in outcome.err
     assert "nothing.png" in outcome.err
     outcome = cli(*arguments, "--json")
