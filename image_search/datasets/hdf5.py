@@ -338,7 +338,7 @@ def _reading(path: Path, kind: str) -> Iterator[Any]:
         with h5py.File(path, "r") as file:
             # Before any is read: an array of one text, many times, takes gigabytes out of a small file.
             if any(file.attrs.get_id(name).shape != () for name in file.attrs if name in _ATTRIBUTES):
-                raise DatasetFormatError(f"{path.name}: its attributes are not stored as this program stores them")
+                raise ValueError("an attribute that is no single value")
             found = file.attrs.get("format")
             if found != kind:
                 raise DatasetFormatError(f"{path.name}: is {found or 'no dataset shard'!r}, expected {kind!r}")
