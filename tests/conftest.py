@@ -85,6 +85,17 @@ def web(serve: Serve) -> Web:
     return Web(serve)
 
 
+AGAIN = {"browser": 2, "deploy": 1, "integration": 1}
+"""How often a test of a folder may be tried again; the run's summary says which were."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A browser, and servers that are killed and started, are late at times on a busy machine; nothing else may be."""
+    for item in items:
+        if times := AGAIN.get(item.path.parent.name):
+            item.add_marker(pytest.mark.flaky(reruns=times))
+
+
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Say how many tests had no server to run on, and how to get one."""
     skipped = [report for report in terminalreporter.stats.get("skipped", []) if "make servers" in str(report.longrepr)]

@@ -40,16 +40,8 @@ document.addEventListener("securitypolicyviolation", (event) =>
 """
 
 
-RERUNS = 2
 # Of each expectation, which is met as soon as it is true: a busy machine takes its time.
 sync_api.expect.set_options(timeout=20_000)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A browser on a busy machine is late at times: its tests, and no others, may be tried again."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.flaky(reruns=RERUNS))
 
 
 def _wait_for_function(page: Page, expression: str, *, arg: Any = None, timeout: float = 15_000) -> None:
