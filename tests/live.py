@@ -16,6 +16,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pytest
+
+from image_search.samples import draw_samples
+
+ADMIN_KEY = "only-for-these-tests"
 
 COMMAND = [sys.executable, "-m", "image_search"]
 
@@ -95,3 +100,15 @@ def wait_until_ready(address: str, process: subprocess.Popen[str], limit_s: floa
                 return
         time.sleep(0.1)
     raise AssertionError("the service was not ready in time")
+
+
+@contextlib.contextmanager
+def own_service(folder: Path, count: int) -> Iterator[str]:
+    """Address of a service of some tests' own over `count` drawn pictures; ADMIN_KEY is its admin key."""
+    pytest.importorskip("milvus_lite", reason="milvus-lite is missing: `make setup` installs it")
+    pictures = folder / "pictures"
+    pictures.mkdir()
+    draw_samples(pictures, count=count)
+    env = environment(write_tiny_model(folder), folder / "data", IMAGE_SEARCH_SECURITY__ADMIN_KEY=ADMIN_KEY)
+    with serving(env, "--images", str(pictures)) as (address, _process):
+        yield address

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from image_search.samples import draw_samples
-from tests.live import environment, serving, write_tiny_model
+from tests.live import ADMIN_KEY, environment, serving, write_tiny_model
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -108,6 +108,15 @@ def live_server(sample_folder: Path, picture_host: str, tmp_path_factory: pytest
     env = environment(write_tiny_model(folder), folder / "data", **allowed)
     with serving(env, "--images", str(sample_folder)) as (address, _process):
         yield address
+
+
+@pytest.fixture
+def keyed(page: Page) -> Page:
+    """The page of `own_service` with the admin key given before."""
+    page.evaluate("(key) => sessionStorage.setItem('image-search.admin-key', key)", ADMIN_KEY)
+    page.reload()
+    page.locator('#status-button[data-phase="ready"]').wait_for()
+    return page
 
 
 @pytest.fixture(scope="session")

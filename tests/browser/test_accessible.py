@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
-from image_search.samples import draw_samples
-from tests.live import environment, serving, write_tiny_model
+from tests.live import own_service
 
 if TYPE_CHECKING:
     from conftest import Console
 
 AXE = Path(__file__).parents[1] / "web" / "node_modules" / "axe-core" / "axe.min.js"
-KEY = "only-for-these-tests"
 SEARCH_PATH = re.compile(r"/search/?(\?|$)")
 SCHEMES = ("light", "dark")
 LOCALES = ("en", "zh")
@@ -46,24 +44,9 @@ TOO_WIDE = """
 
 @pytest.fixture(scope="module")
 def live_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of a service of these tests' own; KEY is its admin key."""
-    pytest.importorskip("milvus_lite", reason="milvus-lite is missing: `make setup` installs it")
-    folder = tmp_path_factory.mktemp("library")
-    pictures = folder / "pictures"
-    pictures.mkdir()
-    draw_samples(pictures, count=60)
-    env = environment(write_tiny_model(folder), folder / "data", IMAGE_SEARCH_SECURITY__ADMIN_KEY=KEY)
-    with serving(env, "--images", str(pictures)) as (address, _process):
+    """Address of a service of these tests' own; ADMIN_KEY is its admin key."""
+    with own_service(tmp_path_factory.mktemp("library"), 60) as address:
         yield address
-
-
-@pytest.fixture
-def keyed(page: Page) -> Page:
-    """The page with the admin key given before."""
-    page.evaluate("(key) => sessionStorage.setItem('image-search.admin-key', key)", KEY)
-    page.reload()
-    page.locator('#status-button[data-phase="ready"]').wait_for()
-    return page
 
 
 @pytest.fixture(scope="session")

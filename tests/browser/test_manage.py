@@ -13,13 +13,11 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, Route, expect
 
-from image_search.samples import draw_samples
-from tests.live import environment, serving, write_tiny_model
+from tests.live import ADMIN_KEY, own_service
 
 if TYPE_CHECKING:
     from conftest import Console
 
-KEY = "only-for-these-tests"
 COUNT = 70
 
 DROP_FILE = """
@@ -37,23 +35,9 @@ DROP_FILE = """
 
 @pytest.fixture(scope="module")
 def live_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of a service of these tests' own, which they change; KEY is its admin key."""
-    pytest.importorskip("milvus_lite", reason="milvus-lite is missing: `make setup` installs it")
-    folder = tmp_path_factory.mktemp("library")
-    pictures = folder / "pictures"
-    pictures.mkdir()
-    draw_samples(pictures, count=COUNT)
-    env = environment(write_tiny_model(folder), folder / "data", IMAGE_SEARCH_SECURITY__ADMIN_KEY=KEY)
-    with serving(env, "--images", str(pictures)) as (address, _process):
+    """Address of a service of these tests' own, which they change; ADMIN_KEY is its admin key."""
+    with own_service(tmp_path_factory.mktemp("library"), COUNT) as address:
         yield address
-
-
-@pytest.fixture
-def keyed(page: Page) -> Page:
-    """The page with the admin key given before."""
-    page.evaluate("(key) => sessionStorage.setItem('image-search.admin-key', key)", KEY)
-    page.reload()
-    return page
 
 
 def cards(page: Page) -> Locator:
@@ -138,7 +122,7 @@ def test_the_admin_key_is_asked_for_once_and_kept_for_the_session_only(page: Pag
     field.fill("wrong")
     page.keyboard.press("Enter")
     expect(dialog.get_by_role("alert")).to_have_text("That key was not accepted. Please check it and try again.")
-    field.fill(KEY)
+    field.fill(ADMIN_KEY)
     page.keyboard.press("Enter")
     expect(dialog).to_be_hidden()
     expect(page.locator("#library").get_by_text("The trash is empty.")).to_be_visible()
@@ -146,12 +130,12 @@ def test_the_admin_key_is_asked_for_once_and_kept_for_the_session_only(page: Pag
     page.get_by_role("button", name="Index", exact=True).click()
     expect(page.locator("#indexing")).to_be_visible()
     expect(dialog).to_be_hidden()
-    assert KEY in page.evaluate("Object.values(sessionStorage)")
-    assert KEY not in page.evaluate("Object.values(localStorage)")
+    assert ADMIN_KEY in page.evaluate("Object.values(sessionStorage)")
+    assert ADMIN_KEY not in page.evaluate("Object.values(localStorage)")
     assert page.context.cookies() == []
     page.locator("#status-button").click()
     page.get_by_role("button", name="Forget").click()
-    assert KEY not in page.evaluate("Object.values(sessionStorage)")
+    assert ADMIN_KEY not in page.evaluate("Object.values(sessionStorage)")
 
 
 def test_who_gives_no_key_is_told_and_may_give_it_later(page: Page) -> None:
@@ -160,7 +144,7 @@ def test_who_gives_no_key_is_told_and_may_give_it_later(page: Page) -> None:
     page.keyboard.press("Escape")
     expect(page.locator("#library").get_by_role("alert")).to_contain_text("This needs a key.")
     page.get_by_role("button", name="Give the key").click()
-    page.get_by_role("textbox", name="Admin key").fill(KEY)
+    page.get_by_role("textbox", name="Admin key").fill(ADMIN_KEY)
     page.keyboard.press("Enter")
     expect(page.locator("#library").get_by_text("The trash is empty.")).to_be_visible()
 
@@ -354,7 +338,7 @@ def test_another_collection_is_chosen_and_stays_in_the_address(keyed: Page, live
     other = picture(tmp_path, "other.png", (200, 10, 10))
     page.request.post(
         f"{live_server}/insert?collection=birds",
-        headers={"X-API-Key": KEY},
+        headers={"X-API-Key": ADMIN_KEY},
         multipart={"image": {"name": other.name, "mimeType": "image/png", "buffer": other.read_bytes()}},
     )
     page.reload()

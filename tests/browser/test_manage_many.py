@@ -11,34 +11,25 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
-from image_search.samples import draw_samples
-from tests.live import environment, serving, write_tiny_model
+from tests.live import ADMIN_KEY, own_service
 
 if TYPE_CHECKING:
     from conftest import Console
 
-KEY = "only-for-these-tests"
 COUNT = 14
 
 
 @pytest.fixture(scope="module")
 def live_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of a service of these tests' own, which they change; KEY is its admin key."""
-    pytest.importorskip("milvus_lite", reason="milvus-lite is missing: `make setup` installs it")
-    folder = tmp_path_factory.mktemp("library")
-    pictures = folder / "pictures"
-    pictures.mkdir()
-    draw_samples(pictures, count=COUNT)
-    env = environment(write_tiny_model(folder), folder / "data", IMAGE_SEARCH_SECURITY__ADMIN_KEY=KEY)
-    with serving(env, "--images", str(pictures)) as (address, _process):
+    """Address of a service of these tests' own, which they change; ADMIN_KEY is its admin key."""
+    with own_service(tmp_path_factory.mktemp("library"), COUNT) as address:
         yield address
 
 
 @pytest.fixture
-def library(page: Page) -> Page:
+def library(keyed: Page) -> Page:
     """The library, with the admin key given before."""
-    page.evaluate("(key) => sessionStorage.setItem('image-search.admin-key', key)", KEY)
-    page.reload()
+    page = keyed
     page.get_by_role("link", name="Library").click()
     expect(cards(page).first).to_be_visible()
     return page
@@ -120,7 +111,7 @@ def test_what_lies_in_the_trash_goes_for_good_after_a_question(library: Page, li
     sure.get_by_role("button", name="Delete for good", exact=True).click()
     expect(page.locator("#library").get_by_text("The trash is empty.")).to_be_visible()
     for image_id in ids:
-        response = page.request.post(f"{live_server}/images/{image_id}/restore", headers={"X-API-Key": KEY})
+        response = page.request.post(f"{live_server}/images/{image_id}/restore", headers={"X-API-Key": ADMIN_KEY})
         assert response.status == 404
 
 

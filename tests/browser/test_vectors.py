@@ -12,26 +12,19 @@ import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
 from image_search.samples import draw_samples
-from tests.live import environment, serving, write_tiny_model
+from tests.live import ADMIN_KEY, environment, own_service, serving, write_tiny_model
 
 if TYPE_CHECKING:
     from conftest import Console
 
-KEY = "only-for-these-tests"
 OTHER_KEY = "another-for-these-tests"
 COUNT = 12
 
 
 @pytest.fixture(scope="module")
 def live_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of a service of these tests' own; KEY is its admin key."""
-    pytest.importorskip("milvus_lite", reason="milvus-lite is missing: `make setup` installs it")
-    folder = tmp_path_factory.mktemp("library")
-    pictures = folder / "pictures"
-    pictures.mkdir()
-    draw_samples(pictures, count=COUNT)
-    env = environment(write_tiny_model(folder), folder / "data", IMAGE_SEARCH_SECURITY__ADMIN_KEY=KEY)
-    with serving(env, "--images", str(pictures)) as (address, _process):
+    """Address of a service of these tests' own; ADMIN_KEY is its admin key."""
+    with own_service(tmp_path_factory.mktemp("library"), COUNT) as address:
         yield address
 
 
@@ -45,14 +38,6 @@ def other_server(live_server: str, tmp_path: Path) -> Iterator[str]:
     env = environment(write_tiny_model(tmp_path), tmp_path / "data", **more)
     with serving(env, "--images", str(pictures)) as (address, _process):
         yield address
-
-
-@pytest.fixture
-def keyed(page: Page) -> Page:
-    """The page with the admin key given before."""
-    page.evaluate("(key) => sessionStorage.setItem('image-search.admin-key', key)", KEY)
-    page.reload()
-    return page
 
 
 def cards(page: Page) -> Locator:
@@ -138,7 +123,7 @@ def test_the_search_goes_into_the_chosen_collection(keyed: Page, live_server: st
     data = page.request.get(first["url"]).body()
     page.request.post(
         f"{live_server}/insert?collection=single",
-        headers={"X-API-Key": KEY},
+        headers={"X-API-Key": ADMIN_KEY},
         multipart={"image": {"name": "one.jpg", "mimeType": "image/jpeg", "buffer": data}},
     )
     page.reload()
@@ -189,7 +174,7 @@ def test_another_server_is_chosen_for_the_session_with_a_key_of_its_own(
     page.reload()
     expect(page.get_by_role("combobox", name="Server", exact=True)).to_have_value(other_server)
     kept = page.evaluate("({...sessionStorage})")
-    assert kept["image-search.admin-key"] == KEY
+    assert kept["image-search.admin-key"] == ADMIN_KEY
     assert kept[f"image-search.admin-key@{other_server}"] == OTHER_KEY
 
     page.get_by_role("combobox", name="Server", exact=True).select_option("Here")
