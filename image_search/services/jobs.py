@@ -23,6 +23,7 @@ from image_search.errors import (
     JobNotFound,
 )
 from image_search.services.progress import Progress, ProgressListener
+from image_search.services.sqlite_files import BUSY_S, write_ahead
 from image_search.types import Failure, Job, JobState
 
 LEASE_S = 30.0
@@ -98,12 +99,10 @@ class JobStore:
         self._path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         with self._transaction() as db:
-            db.execute("PRAGMA journal_mode=WAL")
+            write_ahead(db)
             db.execute(_SCHEMA)
             db.execute(_FAILURES_SCHEMA)
-        with self._transaction() as db:
-            # Locked before the look: two processes may start at once.
-            db.execute("BEGIN IMMEDIATE")
+        with self._looking_first() as db:
             known = {column[1] for column in db.execute("PRAGMA table_info(jobs)")}
             for name, kind in _LATER_COLUMNS.items():
                 if name not in known:
@@ -112,7 +111,7 @@ class JobStore:
     def create(self, kind: str, params: Mapping[str, Any]) -> Job:
         """A new job in state `queued`; the one of the same kind and parameters that still waits is returned instead."""
         text = json.dumps(dict(params), sort_keys=True)
-        with self._transaction() as db:
+        with self._looking_first() as db:
             row = db.execute(
                 f"SELECT {_COLUMNS} FROM jobs WHERE kind = ? AND params = ? AND state = 'queued'",  # noqa: S608
                 (kind, text),
@@ -201,7 +200,7 @@ class JobStore:
 
     def add_failures(self, job_id: str, failures: Sequence[Failure]) -> None:
         """Write down what the job could not do, after what is written down already."""
-        with self._transaction() as db:
+        with self._looking_first() as db:
             (last,) = db.execute("SELECT COALESCE(MAX(number), 0) FROM failures WHERE job_id = ?", (job_id,)).fetchone()
             rows = [(job_id, last + place, f.path, f.reason) for place, f in enumerate(failures, 1)]
             db.executemany("INSERT INTO failures (job_id, number, item, reason) VALUES (?, ?, ?, ?)", rows)
@@ -244,10 +243,17 @@ class JobStore:
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         # A connection for each call: cheap beside what jobs do, and nothing is shared between threads or forks.
         try:
-            with closing(sqlite3.connect(self._path, timeout=30, isolation_level="IMMEDIATE")) as db, db:
+            with closing(sqlite3.connect(self._path, timeout=BUSY_S, isolation_level="IMMEDIATE")) as db, db:
                 yield db
         except sqlite3.Error as error:
             raise ImageStoreError(f"the job list cannot be used: {error}", retryable=True) from error
+
+    @contextmanager
+    def _looking_first(self) -> Iterator[sqlite3.Connection]:
+        # What is written depends on what is read: locked before the look, and not only before the first change.
+        with self._transaction() as db:
+            db.execute("BEGIN IMMEDIATE")
+            yield db
 
 
 class JobRunner:

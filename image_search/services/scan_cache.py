@@ -15,6 +15,7 @@ from pathlib import Path
 
 from image_search.errors import ImageStoreError
 from image_search.services.scanning import Candidate
+from image_search.services.sqlite_files import BUSY_S, write_ahead
 
 _FILES = """
 CREATE TABLE IF NOT EXISTS files (
@@ -32,8 +33,8 @@ class ScanCache:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
         with _translate_errors():
-            self._connection = sqlite3.connect(path, timeout=30, check_same_thread=False)
-            self._connection.execute("PRAGMA journal_mode=WAL")
+            self._connection = sqlite3.connect(path, timeout=BUSY_S, check_same_thread=False)
+            write_ahead(self._connection)
             self._connection.execute("PRAGMA synchronous=NORMAL")
             self._connection.execute(_FILES)
             self._connection.execute(_TOLD)

@@ -6,6 +6,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import image_search.services.jobs as jobs_module
 from image_search.errors import Conflict, ImageStoreError, InvalidParameter, JobNotFound
 from image_search.services.jobs import JobRunner, JobStopped, JobStore
 from image_search.services.progress import Progress, ProgressListener
-from image_search.types import Failure
+from image_search.types import Failure, Job
 
 
 @pytest.fixture
@@ -343,3 +344,17 @@ def test_what_a_job_brought_is_kept_with_it_and_an_older_list_has_none(tmp_path:
     runner.close()
     assert store.get(job.job_id).result == {"added": 3}
     assert JobStore(path).get(job.job_id) == store.get(job.job_id)
+
+
+def test_a_new_job_list_may_be_opened_by_many_at_once(tmp_path: Path) -> None:
+    """As when two workers start: SQLite refuses one at once where a file becomes one with a log."""
+    for number in range(50):
+        together = threading.Barrier(4)
+
+        def make(path: Path, together: threading.Barrier) -> Job:
+            together.wait()
+            return JobStore(path).create("rebuild", {})
+
+        with ThreadPoolExecutor(4) as pool:
+            made = [pool.submit(make, tmp_path / f"{number}.sqlite", together) for _ in range(4)]
+        assert len({future.result().job_id for future in made}) == 1
