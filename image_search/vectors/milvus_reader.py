@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
@@ -37,25 +39,40 @@ class MilvusReader:
 
     def __init__(self, connection: MilvusConnection) -> None:
         self._connection = connection
-        self._written_s: dict[str, float] = {}
+        self._written: dict[str, deque[tuple[float, frozenset[str]]]] = {}
+        self._lock = threading.Lock()
 
     @property
     def max_rows(self) -> int:
         """Whole rows that one call should bring."""
         return _LITE_READ_ROWS if self._connection.is_lite else _READ_ROWS
 
-    def wrote(self, name: str) -> None:
-        """Remember that this process has just written to the collection of that name."""
-        self._written_s[name] = time.monotonic()
+    def wrote(self, name: str, image_ids: Iterable[str]) -> None:
+        """Remember that this process has just written those rows of the collection of that name."""
+        now_s = time.monotonic()
+        with self._lock:
+            written = self._written.setdefault(name, deque())
+            written.append((now_s, frozenset(image_ids)))
+            while written[0][0] < now_s - _SESSION_S:
+                written.popleft()
 
-    def consistency(self, opened: OpenCollection, *, latest: bool = False) -> dict[str, str]:
-        """The argument that makes a server's answer show what this process wrote, with `latest` what any did."""
+    def consistency(
+        self, opened: OpenCollection, *, image_ids: Sequence[str] | None = None, latest: bool = False
+    ) -> dict[str, str]:
+        """The argument that makes a server's answer show what this process wrote, with `latest` what any did.
+
+        `image_ids`: only these rows are asked for. A server waits for its time tick, 200 ms, before it shows a write
+        to whoever asks for his own ones; for other rows than those there is nothing to wait for.
+        """
         if self._connection.is_lite:
             return {}
         if latest:
             return {"consistency_level": "Strong"}
-        recent = time.monotonic() - self._written_s.get(opened.name, -np.inf) < _SESSION_S
-        return {"consistency_level": "Session" if recent else "Bounded"}
+        since_s = time.monotonic() - _SESSION_S
+        with self._lock:
+            written = [rows for written_s, rows in self._written.get(opened.name, ()) if written_s >= since_s]
+        own = any(not rows.isdisjoint(image_ids) for rows in written) if image_ids is not None else bool(written)
+        return {"consistency_level": "Session" if own else "Bounded"}
 
     def compile(self, where: Filter | None) -> Expression:
         """The filter as this database can say it."""
@@ -74,9 +91,10 @@ class MilvusReader:
         self, opened: OpenCollection, image_ids: list[str], columns: list[str], *, latest: bool = False
     ) -> Iterator[Any]:
         """The rows of those ids that exist, in no promised order."""
-        level = self.consistency(opened, latest=latest)
         for start in range(0, len(image_ids), self.max_rows):
-            yield from self._query(opened, in_ids(image_ids[start : start + self.max_rows]), columns, **level)
+            asked = image_ids[start : start + self.max_rows]
+            level = self.consistency(opened, image_ids=asked, latest=latest)
+            yield from self._query(opened, in_ids(asked), columns, **level)
 
     def count(self, opened: OpenCollection, where: Filter | None) -> int:
         """Number of rows that a filter holds for."""

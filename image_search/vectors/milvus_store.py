@@ -140,7 +140,7 @@ class MilvusVectorStore:
                     with ThreadPoolExecutor(_WRITES_IN_FLIGHT, thread_name_prefix="upsert") as pool:
                         list(pool.map(write, tasks))
         finally:
-            self._reader.wrote(opened.name)
+            self._reader.wrote(opened.name, last)
         return len(records)
 
     def update(self, name: str, records: Sequence[ImageRecord]) -> int:
@@ -213,8 +213,9 @@ class MilvusVectorStore:
         opened = self._catalogue.open(name, fresh=True)
         there = list(self._reader.known(opened, list(dict.fromkeys(image_ids)), latest=True))
         for start in range(0, len(there), _DELETE_ROWS):
-            self._connection.call("delete", opened.name, filter=in_ids(there[start : start + _DELETE_ROWS]))
-            self._reader.wrote(opened.name)
+            removed = there[start : start + _DELETE_ROWS]
+            self._connection.call("delete", opened.name, filter=in_ids(removed))
+            self._reader.wrote(opened.name, removed)
         if there and not self._is_lite:
             # A server tells no timestamp of a delete, so Session would not wait for it; one strong read does,
             # and what comes after it sees the delete too.

@@ -124,7 +124,13 @@ def test_no_search_waits_for_the_strong_time_tick(store: MilvusVectorStore, monk
     store.upsert(name, [record(1)], unit_rows(1))
     assert len(store.search(name, unit_rows(1), SearchParams())[0]) == 1
     assert store.count(name) == 1
+    assert store.get(name, [image_id(1)])
     assert {level for _, level in asked} == {"Session"}
+    asked.clear()
+    # Other rows than it has written: there is nothing to wait for.
+    assert not store.get(name, [image_id(2)])
+    assert not store.get_embeddings(name, [image_id(2)])
+    assert {level for _, level in asked} == {"Bounded"}
     asked.clear()
     assert isinstance(store._connection._uri, str)
     with opened(store._connection._uri) as other:
