@@ -10,6 +10,7 @@ from benchmarks.report import DATA
 NAMES = (
     "quality",
     "projection",
+    "indexes",
     "search",
     "ingest",
     "embedding",

@@ -124,7 +124,7 @@ def _ours(services: Services, embedder: Embedder) -> Callable[[FloatArray], Buil
     def make(gallery: FloatArray) -> Built:
         name = services.settings.library.collection
         services.collections.create(name, services.collections.new_spec(embedder.projection_id))
-        row_of = fill(services, services.collections.open(name).physical, gallery)
+        row_of = fill(services.store, services.collections.open(name).physical, gallery)
         folder = services.settings.data_dir
         return (
             lambda query: [row_of[image_id] for image_id in ask_for_ten(services, name, query)],

@@ -18,7 +18,7 @@ from benchmarks.report import MOBILENET, publish, unpacked
 from image_search.config import load_settings
 from image_search.embedding.projection import normalise
 from image_search.evaluation import exact_neighbours, latency_percentiles, recall_at_k
-from image_search.interfaces import FloatArray
+from image_search.interfaces import FloatArray, VectorStore
 from image_search.services.scanning import Source
 from image_search.storage.keys import original_key
 from image_search.types import CollectionSpec, ImageRecord, SearchParams
@@ -43,15 +43,15 @@ def main(arguments: Sequence[str]) -> None:
     publish("search", f"Search, top 10, {DIM} numbers, embedded store: all but decode and embed", rows)
 
 
-def fill(services: Services, name: str, gallery: FloatArray) -> dict[str, int]:
+def fill(store: VectorStore, name: str, gallery: FloatArray) -> dict[str, int]:
     """The row of each picture by its id, once all of (n, dim) unit vectors are in the collection and indexed."""
     ids = [hashlib.sha256(str(i).encode()).hexdigest() for i in range(len(gallery))]
     for start in range(0, len(gallery), 5000):
         records = [
             ImageRecord(i, original_key(i), (400, 300), (f"picture {i[:8]}.jpg",)) for i in ids[start : start + 5000]
         ]
-        services.store.upsert(name, records, gallery[start : start + 5000])
-    services.store.build_index(name)
+        store.upsert(name, records, gallery[start : start + 5000])
+    store.build_index(name)
     return {image_id: row for row, image_id in enumerate(ids)}
 
 
@@ -82,7 +82,7 @@ def _measure(services: Services, real: FloatArray, size: int) -> dict[str, objec
         name, CollectionSpec(opened.spec.model_id, DIM, opened.spec.projection_id, opened.spec.index)
     )
     started = time.perf_counter()
-    row_of = fill(services, name, gallery)
+    row_of = fill(services.store, name, gallery)
     inserted_s = time.perf_counter() - started
     index = faiss.IndexFlatIP(DIM)
     index.add(gallery)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -40,6 +41,31 @@ def projection_plot(rows: Sequence[Mapping[str, Any]], indexes: Sequence[Mapping
         _draw_quality(axis, rows, name, title)
     if indexes:
         _draw_indexes(axes[-1], indexes)
+    return _plot(figure)
+
+
+def index_plot(rows: Sequence[Mapping[str, Any]]) -> Plot:
+    """Recall by time of a query: a line for each index, a point for each setting that it was asked with.
+
+    `rows`: `index`, `asked with`, `recall@10`, `p50 ms`.
+    """
+    figure = Figure(figsize=(7.0, 4.2), layout="constrained")
+    axis = figure.subplots()
+    for name, marker in zip(dict.fromkeys(row["index"] for row in rows), itertools.cycle(_MARKERS)):
+        own = [row for row in rows if row["index"] == name]
+        times, recalls = [row["p50 ms"] for row in own], [row["recall@10"] for row in own]
+        axis.plot(times, recalls, marker=marker, alpha=0.85, label=name)
+        for row, time, recall in zip(own, times, recalls, strict=True):
+            value = row["asked with"].partition(" = ")[2]
+            axis.annotate(value, (time, recall), textcoords="offset points", xytext=(4, -9), fontsize=7)
+    axis.set_xscale("log")
+    axis.set(title="recall@10 by time of a query; numbers: ef, nprobe", xlabel="ms a query, one at a time")
+    axis.grid(alpha=0.3)
+    axis.legend()
+    return _plot(figure)
+
+
+def _plot(figure: Figure) -> Plot:
     svg = io.StringIO()
     with rc_context({"svg.hashsalt": "image-search"}):
         figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})

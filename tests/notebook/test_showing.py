@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -17,7 +18,7 @@ from image_search.errors import CollectionNotFound, InvalidParameter
 from image_search.fingerprint import content_hash
 from image_search.metadata.words import Words
 from image_search.notebook.library import OwnLibrary, ServedLibrary, open_library
-from image_search.notebook.plots import projection_plot
+from image_search.notebook.plots import index_plot, projection_plot
 from image_search.notebook.show import Shown, grid, table
 from image_search.notebook.widgets import upload_box, words_box
 from image_search.services.scanning import Source
@@ -134,6 +135,19 @@ def test_a_plot_of_indexes_beside_projections() -> None:
     alone, beside = projection_plot(rows).svg, projection_plot(rows, indexes).svg
     # Each panel is a group of its own.
     assert (alone.count('id="axes_'), beside.count('id="axes_')) == (2, 3)
+
+
+def test_a_plot_of_what_a_server_s_indexes_find_in_their_time() -> None:
+    rows = [
+        {"index": "exact", "asked with": "", "recall@10": 1.0, "p50 ms": 9.0},
+        *({"index": "HNSW", "asked with": f"ef = {ef}", "recall@10": 1 - 1 / ef, "p50 ms": ef / 20} for ef in (16, 64)),
+    ]
+    svg = index_plot(rows).svg
+    assert ElementTree.fromstring(svg).tag.endswith("svg")
+    assert svg == index_plot(rows).svg
+    # One line for each index.
+    lines = re.findall(r'id="line2d_\d+">\s*<path d="[^"]+" clip-path[^>]+stroke-opacity: 0\.85', svg)
+    assert len(lines) == 2
 
 
 @pytest.mark.parametrize("place", ["nowhere", ""])
