@@ -12,18 +12,16 @@ import argparse
 import secrets
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import faiss
 import numpy as np
 
 from benchmarks.real_vectors import raw_vectors, real_pictures
 from benchmarks.report import RESULTS, publish
-from benchmarks.search import fill
+from benchmarks.search import CLIENTS, Ask, exact_by_faiss, fill, queries_per_second, timed
 from deploy.servers import MilvusServer, missing, running
 from image_search.embedding.projection import fit_pca, normalise
 from image_search.evaluation import exact_neighbours, latency_percentiles, recall_at_k
@@ -32,18 +30,16 @@ from image_search.notebook.plots import index_plot
 from image_search.types import CollectionSpec, IndexKind, IndexSpec, SearchParams
 from image_search.vectors.milvus_store import MilvusVectorStore
 
-DIM, K, QUERIES, CLIENTS = 256, 10, 500, 8
+DIM, K, QUERIES = 256, 10, 200
 ROWS = 100_000
 NOISE = 0.05
-EFS, NPROBES = (16, 32, 64, 128, 256), (4, 16, 32, 64, 128)
+EFS, NPROBES = (16, 64, 128, 256), (4, 16, 32, 64)
 KINDS: tuple[tuple[IndexKind, tuple[SearchParams, ...]], ...] = (
     ("FLAT", (SearchParams(K),)),
     ("HNSW", tuple(SearchParams(K, ef=ef) for ef in EFS)),
     *((kind, tuple(SearchParams(K, nprobe=n) for n in NPROBES)) for kind in ("IVF_FLAT", "IVF_SQ8", "SCANN", "IVF_PQ")),
     ("DISKANN", (SearchParams(K),)),
 )
-Ask = Callable[[FloatArray], Sequence[int]]
-"""The rows found for one (dim,) query."""
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -58,12 +54,13 @@ def main(arguments: Sequence[str]) -> None:
         return
     gallery, queries = _vectors(options.rows)
     here = {"index": "faiss, exact, here", "asked with": "", "filled and built s": ""}
-    rows = [here | _measured(_faiss(gallery), gallery, queries)]
+    rows = [here | _measured(exact_by_faiss(gallery), gallery, queries)]
     with _server(options.server) as uri:
         store = MilvusVectorStore(uri, timeout_s=120)
         for kind, settings in KINDS:
             # The package's server is built without it.
             if kind != "DISKANN" or options.server:
+                print(f"{kind} ...", flush=True)
                 rows += _index(store, kind, settings, gallery, queries)
         store.close()
     publish("indexes", f"Indexes of a Milvus server, {len(gallery):,} vectors of {DIM} numbers, top {K}", rows)
@@ -129,27 +126,11 @@ def _index(
 
 
 def _measured(ask: Ask, gallery: FloatArray, queries: FloatArray) -> dict[str, Any]:
-    for query in queries[:20]:
-        ask(query)
-    found, times = [], []
-    for query in queries:
-        started = time.perf_counter()
-        found.append(ask(query))
-        times.append(time.perf_counter() - started)
-    with ThreadPoolExecutor(CLIENTS) as pool:
-        started = time.perf_counter()
-        list(pool.map(ask, queries))
-        rate = len(queries) / (time.perf_counter() - started)
+    found, times = timed(ask, queries)
     percentiles = latency_percentiles(times)
     return {
         "recall@10": round(recall_at_k(found, exact_neighbours(gallery, queries, K), gallery, queries, K), 4),
         "p50 ms": percentiles["p50_ms"],
         "p99 ms": percentiles["p99_ms"],
-        f"queries/s, {CLIENTS} clients": round(rate, 1),
+        f"queries/s, {CLIENTS} clients": round(queries_per_second(ask, queries), 1),
     }
-
-
-def _faiss(gallery: FloatArray) -> Ask:
-    index = faiss.IndexFlatIP(DIM)
-    index.add(gallery)
-    return lambda query: [int(row) for row in index.search(query[None], K)[1][0]]

@@ -24,7 +24,7 @@ from scipy.spatial import cKDTree
 
 from benchmarks.real_vectors import raw_vectors, real_pictures
 from benchmarks.report import MOBILENET, RESULTS, publish
-from benchmarks.search import ask_for_ten, fill
+from benchmarks.search import Ask, ask_for_ten, fill, timed
 from image_search.config import load_settings
 from image_search.evaluation import exact_neighbours, latency_percentiles, recall_at_k
 from image_search.interfaces import Embedder, FloatArray
@@ -41,8 +41,6 @@ BACKGROUND = "BACKGROUND_Google"
 """Of Caltech: no class."""
 K = 10
 
-Ask = Callable[[FloatArray], Sequence[int]]
-"""The rows found for one (dim,) query."""
 Built = tuple[Ask, Callable[[], int]]
 """How it is asked, and the bytes that it takes."""
 
@@ -83,7 +81,7 @@ def main(arguments: Sequence[str]) -> None:
                 started = time.perf_counter()
                 ask, size_bytes = make(gallery)
                 build_s = time.perf_counter() - started
-                found, times = _asked(ask, queries)
+                found, times = timed(ask, queries)
                 indexes.append(
                     {
                         "index": name,
@@ -148,14 +146,3 @@ def _quantised(gallery: FloatArray) -> Built:
         lambda query: [int(row) for row in index.search(query[None], K)[1][0] if row >= 0],
         lambda: len(faiss.serialize_index(index)),
     )
-
-
-def _asked(ask: Ask, queries: FloatArray) -> tuple[list[Sequence[int]], list[float]]:
-    for query in queries[:5]:
-        ask(query)
-    found, times = [], []
-    for query in queries:
-        started = time.perf_counter()
-        found.append(ask(query))
-        times.append(time.perf_counter() - started)
-    return found, times
