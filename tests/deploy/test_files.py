@@ -227,6 +227,17 @@ def test_the_units_are_such_that_systemd_accepts(tmp_path: Path, name: str) -> N
     assert "RestartPreventExitStatus=2" in text
 
 
+def test_commands_beside_the_unit_reach_its_store() -> None:
+    text = (DEPLOY / "systemd" / "image-search.service").read_text()
+    folders = re.findall(r"(?m)^StateDirectory=(.+)$", text)[0].split()
+    # The socket of the embedded store lies in TMPDIR; /tmp is another one for each unit of a dynamic user.
+    [temporary] = re.findall(r"(?m)^Environment=TMPDIR=(\S+)$", text)
+    assert temporary.removeprefix("/var/lib/") in folders
+    documented = (ROOT / "docs" / "deploy.md").read_text()
+    assert f"--setenv=TMPDIR={temporary}" in documented
+    assert f"--property='StateDirectory={' '.join(folders)}'" in documented
+
+
 def test_the_unit_of_nginx_sets_what_its_start_knows() -> None:
     text = (DEPLOY / "systemd" / "image-search-web.service").read_text()
     known = set(re.findall(r"\$\{([A-Z_]+):?-", (DEPLOY / "nginx" / "start").read_text()))

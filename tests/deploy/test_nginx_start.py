@@ -116,6 +116,17 @@ def test_an_authority_finds_its_answer_over_http(tmp_path: Path) -> None:
         assert httpx.get(f"{running.http}/.well-known/acme-challenge/other", trust_env=False).status_code == 404
 
 
+def test_every_address_of_the_machine_means_those_of_ipv6_too(tmp_path: Path) -> None:
+    if not Path("/proc/net/if_inet6").exists() or not Path("/proc/net/if_inet6").read_text():
+        pytest.skip("this machine has no IPv6")
+    with upstream(OK) as (server, _), web(tmp_path, server, LISTEN_ADDRESS="") as running:
+        for host in ("[::1]", "127.0.0.1"):
+            base, plain = (url.replace("localhost", host) for url in (running.https, running.http))
+            with httpx.Client(verify=running.trust, trust_env=False) as client:
+                assert client.get(f"{base}/status").status_code == 200
+                assert client.get(f"{plain}/status").headers["Location"] == f"{base}/status"
+
+
 def test_requests_need_not_be_logged(tmp_path: Path) -> None:
     with upstream(OK) as (server, _), web(tmp_path, server, ACCESS_LOG="off") as running, client_of(running) as client:
         assert client.get("/status").status_code == 200
