@@ -275,6 +275,25 @@ def test_one_key_from_many_addresses_has_one_allowance(tmp_path: Path) -> None:
         assert [ask({}, n).status_code for n in range(12)] == [200] * 12
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("2001:db8:1:2:{:x}::5", "2001:db8:1:3::5"),
+        ("2001:db8:1:2:3:4:5:{:x}", "2001:db8:1:3:3:4:5:6"),
+        ("2001:db8::{:x}:6:7:8", "2001:db9::5:6:7:8"),
+        ("::ffff:10.0.0.1", "::ffff:10.0.0.2"),
+    ],
+)
+def test_a_network_of_ipv6_has_the_allowance_of_one_address(tmp_path: Path, one: str, other: str) -> None:
+    with (
+        upstream(OK) as (server, _),
+        web(tmp_path, server, RATE_PER_ADDRESS="1", TRUSTED_PROXIES="127.0.0.1") as running,
+        client_of(running) as client,
+    ):
+        _until_refused(lambda n: client.post("/search", headers={"X-Forwarded-For": one.format(n + 1)}))
+        assert client.post("/search", headers={"X-Forwarded-For": other}).status_code == 200
+
+
 def test_too_many_at_once_are_told_to_wait(tmp_path: Path) -> None:
     done = threading.Event()
     with (
