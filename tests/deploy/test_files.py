@@ -121,6 +121,17 @@ def test_no_password_has_a_default_and_make_env_writes_each(compose: dict[str, A
     assert not unknown, f"nobody reads {unknown}"
 
 
+def test_the_documented_settings_of_the_stack_are_all_there_are() -> None:
+    used = set(re.findall(r"\$\{(\w+)", (ROOT / "docker-compose.yml").read_text()))
+    documented = (ROOT / "docs" / "deploy.md").read_text()
+    table = documented[documented.index("| in `.env` |") : documented.index("What stands in `.env`")]
+    named = set(re.findall(r"`([A-Z_]+)[=`]", table))
+    assert named <= used, named - used
+    # WEB_OWNER and the secrets are make-env's; the rest is in the table.
+    hidden = {name for name in used - named if not re.search(SECRET_NAMES, name)}
+    assert hidden == {"WEB_OWNER"}
+
+
 def test_containers_have_no_more_rights_than_they_need(compose: dict[str, Any]) -> None:
     for name, service in compose["services"].items():
         assert service["cap_drop"] == ["ALL"], name

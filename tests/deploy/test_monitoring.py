@@ -17,6 +17,8 @@ from tests.deploy.tools import run
 from tests.support import draw, jpeg
 
 MONITORING = DEPLOY / "monitoring"
+# Of Prometheus itself, and of MinIO as its documentation names them: no MinIO can be had here.
+OTHERS = {"up", "minio_cluster_capacity_usable_free_bytes", "minio_cluster_capacity_usable_total_bytes"}
 
 
 def _scrape_jobs() -> dict[str, Any]:
@@ -44,14 +46,14 @@ def test_every_query_names_numbers_that_there_are(services: Services) -> None:
         client.post(path, data=picture, content_type="image/jpeg")
     lines = client.get("/metrics").text.splitlines()
     kinds = {line.split()[2]: line.split()[3] for line in lines if line.startswith("# TYPE")}
-    there = set(kinds) | {f"{name}_bucket" for name, kind in kinds.items() if kind == "histogram"} | {"up"}
+    there = set(kinds) | {f"{name}_bucket" for name, kind in kinds.items() if kind == "histogram"} | OTHERS
     found = re.findall(r'(\w+)="([^"]*)"', " ".join(lines))
     values: dict[str, set[str]] = {"le": set(), "collection": set(), "job": set(_scrape_jobs())}
     for label, value in found:
         values.setdefault(label, set()).add(value)
     assert len(_queries()) > 15
     for query in _queries():
-        named = set(re.findall(r"\b(image_search_\w+|up)\b", re.sub(r'"[^"]*"', '""', query)))
+        named = set(re.findall(r"\b((?:image_search|minio)_\w+|up)\b", re.sub(r'"[^"]*"', '""', query)))
         assert named and named <= there, query
         for label, how, wanted in re.findall(r'[{,]\s*(\w+)(=~?)"([^"]*)"', query):
             assert label in values, query

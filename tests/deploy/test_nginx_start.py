@@ -40,6 +40,16 @@ def test_a_name_that_means_another_address_is_followed(tmp_path: Path) -> None:
             assert answer.status_code == 200
 
 
+def test_a_network_without_ipv4_is_one_too(tmp_path: Path) -> None:
+    fake = tmp_path / "bin"
+    fake.mkdir()
+    (fake / "getent").write_text('#!/bin/sh\n[ "$1" = ahostsv6 ] || exit 2\necho "fd00::5 STREAM api"\n')
+    (fake / "getent").chmod(0o755)
+    env = environment(tmp_path, "api:5000", PATH=f"{fake}{os.pathsep}{os.environ['PATH']}")
+    subprocess.run([DEPLOY / "nginx" / "start", "-t"], env=env, check=True)
+    assert "server [fd00::5]:5000 max_fails=0;" in (tmp_path / "nginx" / "nginx.conf").read_text()
+
+
 def test_a_resolver_that_fails_for_a_moment_is_not_believed(tmp_path: Path) -> None:
     fake = tmp_path / "bin"
     fake.mkdir()
