@@ -80,7 +80,7 @@ def web(folder: Path, servers: str, **more: str) -> Iterator[Web]:
     with log.open("wb") as output:
         process = subprocess.Popen([DEPLOY / "nginx" / "start"], env=env, stdout=output, stderr=output)
     try:
-        _wait_for_port(int(env["HTTPS_LISTEN" if env.get("TLS") != "off" else "HTTP_LISTEN"]), process, log)
+        _wait_until_it_listens(Path(env["RUN_DIR"]) / "nginx.pid", process, log)
         trust = ssl.create_default_context(cafile=env["CERT_FILE"])
         host = "https://localhost:" + env["HTTPS_LISTEN"]
         yield Web(host, "http://localhost:" + env["HTTP_LISTEN"], trust, log, process)
@@ -89,10 +89,10 @@ def web(folder: Path, servers: str, **more: str) -> Iterator[Web]:
         process.wait(60)
 
 
-def _wait_for_port(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+def _wait_until_it_listens(pid: Path, process: subprocess.Popen[bytes], log: Path) -> None:
+    # Its ports say too little: the check of the file before it opens them as well, and leaves an empty file here.
     while process.poll() is None:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
+        if pid.exists() and pid.read_text().strip():
+            return
         time.sleep(0.05)
     raise RuntimeError(f"nginx ended: {log.read_text()}")

@@ -24,7 +24,8 @@ class SwitchGate:
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
         """Hold it together with other writers; waits while a switch is made."""
-        with self._path.open("a") as file:
+        # Readable too: NFS shares a lock of such a file only.
+        with self._path.open("a+") as file:
             with self._turnstile():
                 fcntl.flock(file, fcntl.LOCK_SH)
             yield

@@ -13,32 +13,13 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy.servers import SERVERS
 from deploy.stack.processes import stack_settings
 from deploy.stack.web import DEPLOY
-from image_search.api.app import create_app
 from image_search.config import load_settings
-from image_search.wiring import Services
-from tests.support import draw, jpeg
+from tests.deploy.tools import run, tool
 
 ROOT = DEPLOY.parent
-TOOLS = SERVERS / "tools"
-CHART = DEPLOY / "helm" / "image-search"
-VALUES = ("existingSecret=keys", "s3.endpoint=s3.example:9000", "ingress.host=photos.example", "ingress.tlsSecret=tls")
 SECRET_NAMES = r"PASSWORD|SECRET|TOKEN|ACCESS_KEY|ADMIN_KEY|METRICS_KEY|SIGNING_KEY|ROOT_USER"
-
-
-def _tool(name: str) -> Path:
-    path = TOOLS / name
-    if not path.exists():
-        pytest.skip(f"{Path(name).name} is not there: `make servers` gets it")
-    return path
-
-
-def _run(*command: object) -> str:
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -51,11 +32,11 @@ def compose() -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", ["docker-compose.yml", "deploy/compose/rustfs.yml", "deploy/compose/seaweedfs.yml"])
 def test_compose_files_follow_their_schema(name: str) -> None:
-    _run(_tool("venv/bin/check-jsonschema"), "--builtin-schema", "vendor.compose-spec", ROOT / name)
+    run(tool("venv/bin/check-jsonschema"), "--builtin-schema", "vendor.compose-spec", ROOT / name)
 
 
 def test_the_dockerfile_is_what_hadolint_accepts() -> None:
-    _run(_tool("venv/bin/hadolint"), DEPLOY / "Dockerfile")
+    run(tool("venv/bin/hadolint"), DEPLOY / "Dockerfile")
 
 
 def test_every_image_is_pinned_and_none_is_gone(compose: dict[str, Any]) -> None:
@@ -115,7 +96,8 @@ def test_what_is_kept_lies_in_named_volumes(compose: dict[str, Any]) -> None:
             source = volume.split(":")[0]
             read_only = volume.endswith(":ro")
             assert source in compose["volumes"] or (source.startswith("./deploy/") and read_only), (name, volume)
-            if source.startswith("./") and source != "./deploy/certs":
+            # These two are made by whoever deploys.
+            if source.startswith("./") and source not in ("./deploy/certs", "./deploy/acme"):
                 assert (ROOT / source).exists(), source
 
 
@@ -137,6 +119,17 @@ def test_no_password_has_a_default_and_make_env_writes_each(compose: dict[str, A
                 assert str(value).removeprefix("root:").startswith("${"), name
     unknown = set(written) - {name for name, _, _ in used} - {"PUBLIC_NAME"}
     assert not unknown, f"nobody reads {unknown}"
+
+
+def test_the_documented_settings_of_the_stack_are_all_there_are() -> None:
+    used = set(re.findall(r"\$\{(\w+)", (ROOT / "docker-compose.yml").read_text()))
+    documented = (ROOT / "docs" / "deploy.md").read_text()
+    table = documented[documented.index("| in `.env` |") : documented.index("What stands in `.env`")]
+    named = set(re.findall(r"`([A-Z_]+)[=`]", table))
+    assert named <= used, named - used
+    # WEB_OWNER and the secrets are make-env's; the rest is in the table.
+    hidden = {name for name in used - named if not re.search(SECRET_NAMES, name)}
+    assert hidden == {"WEB_OWNER"}
 
 
 def test_containers_have_no_more_rights_than_they_need(compose: dict[str, Any]) -> None:
@@ -227,147 +220,48 @@ def test_health_is_what_the_service_says(code: int) -> None:
     assert ("a part is away" in done.stderr) is (code != 200)
 
 
-# ---- Kubernetes
-
-
-def _rendered(tmp_path: Path, *values: str) -> list[dict[str, Any]]:
-    helm = _tool("helm")
-    chart = tmp_path / "image-search"
-    shutil.copytree(CHART, chart, dirs_exist_ok=True)
-    # Milvus's chart cannot be fetched here: ours is rendered without it.
-    description = (chart / "Chart.yaml").read_text()
-    (chart / "Chart.yaml").write_text(description[: description.index("dependencies:")])
-    set_values = [part for value in (*VALUES, *values) for part in ("--set", value)]
-    _run(helm, "lint", "--strict", chart, *set_values)
-    text = _run(helm, "template", "photos", chart, *set_values)
-    (tmp_path / "rendered.yaml").write_text(text)
-    return [document for document in yaml.safe_load_all(text) if document]
-
-
-@pytest.mark.parametrize(
-    "values",
-    [
-        (),
-        ("autoscaling.enabled=false", "ingress.enabled=false", "networkPolicy.enabled=false"),
-        ("data.accessMode=ReadWriteMany",),
-    ],
-)
-def test_the_chart_renders_what_kubernetes_knows(tmp_path: Path, values: tuple[str, ...]) -> None:
-    documents = _rendered(tmp_path, *values)
-    _run(_tool("venv/bin/kubernetes-validate"), "--strict", tmp_path / "rendered.yaml")
-    kinds = {document["kind"] for document in documents}
-    wanted = {"Deployment", "Service", "ConfigMap", "PersistentVolumeClaim", "PodDisruptionBudget"}
-    if not values:
-        wanted |= {"Ingress", "HorizontalPodAutoscaler", "NetworkPolicy"}
-    assert wanted <= kinds
-
-
-def test_pods_run_without_rights_and_with_limits(tmp_path: Path) -> None:
-    deployments = [document for document in _rendered(tmp_path) if document["kind"] == "Deployment"]
-    assert len(deployments) == 2
-    for deployment in deployments:
-        pod = deployment["spec"]["template"]["spec"]
-        assert pod["automountServiceAccountToken"] is False
-        for container in pod["containers"] + pod.get("initContainers", []):
-            context = container["securityContext"]
-            assert context["readOnlyRootFilesystem"] and context["runAsNonRoot"]
-            assert not context["allowPrivilegeEscalation"]
-            assert container["resources"]["limits"]["memory"]
-        for container in pod["containers"]:
-            assert container["readinessProbe"]
-            assert container["livenessProbe"]
-
-
-def test_vectors_travel_past_the_limits_of_the_ingress(tmp_path: Path) -> None:
-    plain, vectors = (document for document in _rendered(tmp_path) if document["kind"] == "Ingress")
-    assert plain["metadata"]["name"] != vectors["metadata"]["name"]
-    assert plain["spec"]["tls"] == vectors["spec"]["tls"]
-    [rule], [plain_rule] = vectors["spec"]["rules"], plain["spec"]["rules"]
-    assert rule["host"] == plain_rule["host"]
-    paths = {path["path"]: path["backend"] for path in rule["http"]["paths"]}
-    assert set(paths) == {"/export", "/import"}
-    assert all(backend == plain_rule["http"]["paths"][0]["backend"] for backend in paths.values())
-    prefix = "nginx.ingress.kubernetes.io/proxy-"
-    said = {name.removeprefix(prefix): value for name, value in vectors["metadata"]["annotations"].items()}
-    assert (said["body-size"], said["request-buffering"]) == ("0", "off")
-    # As long as nginx behind it waits.
-    longest = re.search(r"VECTORS_S:-(\d+)", (DEPLOY / "nginx" / "start").read_text())
-    assert longest is not None
-    assert said["read-timeout"] == longest[1]
-
-
-def test_the_chart_sets_what_the_stack_sets(tmp_path: Path) -> None:
-    [config] = [document for document in _rendered(tmp_path) if document["kind"] == "ConfigMap"]
-    assert stack_settings().items() <= config["data"].items()
-    secret = {"IMAGE_SEARCH_STORAGE__ACCESS_KEY": "a", "IMAGE_SEARCH_STORAGE__SECRET_KEY": "b"}
-    assert load_settings(environ={**config["data"], **secret}).http_server.workers == 2
-
-
-def test_a_chart_without_its_secrets_is_refused(tmp_path: Path) -> None:
-    helm = _tool("helm")
-    chart = tmp_path / "image-search"
-    shutil.copytree(CHART, chart)
-    description = (chart / "Chart.yaml").read_text()
-    (chart / "Chart.yaml").write_text(description[: description.index("dependencies:")])
-    refused = subprocess.run([helm, "template", "x", chart], capture_output=True, text=True, check=False)
-    assert refused.returncode != 0
-    assert re.search(r"existingSecret|s3\.endpoint|ingress\.host", refused.stderr)
-
-
 # ---- systemd
 
 
-def test_the_unit_is_one_that_systemd_accepts(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["image-search", "image-search-web"])
+def test_the_units_are_such_that_systemd_accepts(tmp_path: Path, name: str) -> None:
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd-analyze is not on this machine")
-    text = (DEPLOY / "systemd" / "image-search.service").read_text()
-    unit = tmp_path / "image-search.service"
+    text = (DEPLOY / "systemd" / f"{name}.service").read_text()
+    unit = tmp_path / f"{name}.service"
     # The program is not installed here.
-    unit.write_text(text.replace("/opt/image-search/bin/image-search", shutil.which("true") or "/bin/true"))
+    unit.write_text(re.sub(r"(?m)^ExecStart=\S+", f"ExecStart={shutil.which('true') or '/bin/true'}", text))
     done = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert unit.name not in done.stderr, done.stderr
+    # Settings that cannot be used end with 2 (application and nginx/start), and stay so.
+    assert "RestartPreventExitStatus=2" in text
 
 
-# ---- monitoring
+def test_commands_beside_the_unit_reach_its_store() -> None:
+    text = (DEPLOY / "systemd" / "image-search.service").read_text()
+    folders = re.findall(r"(?m)^StateDirectory=(.+)$", text)[0].split()
+    # The socket of the embedded store lies in TMPDIR; /tmp is another one for each unit of a dynamic user.
+    [temporary] = re.findall(r"(?m)^Environment=TMPDIR=(\S+)$", text)
+    assert temporary.removeprefix("/var/lib/") in folders
+    documented = (ROOT / "docs" / "deploy.md").read_text()
+    assert f"--setenv=TMPDIR={temporary}" in documented
+    assert f"--property='StateDirectory={' '.join(folders)}'" in documented
 
 
-def test_every_query_names_numbers_that_there_are(services: Services) -> None:
-    dashboard = json.loads((DEPLOY / "monitoring/grafana/dashboards/image-search.json").read_text())
-    queries = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
-    rules = yaml.safe_load((DEPLOY / "monitoring" / "rules.yml").read_text())
-    queries += [rule["expr"] for group in rules["groups"] for rule in group["rules"]]
-    client = create_app(services.settings, services).test_client()
-    # A first search, so that its steps have been timed.
-    picture = jpeg(draw((200, 30, 30)))
-    services.library.insert("default", picture)
-    assert client.post("/search", data=picture, content_type="image/jpeg").status_code == 200
-    lines = client.get("/metrics").text.splitlines()
-    typed = {line.split()[2] for line in lines if line.startswith("# TYPE")}
-    there = typed | {name + "_bucket" for name in typed}
-    labels = set(re.findall(r'(\w+)="', " ".join(lines))) | {"le", "collection"}
-    assert len(queries) > 15
-    for query in queries:
-        named = set(re.findall(r"image_search_\w+", query))
-        assert named <= there, query
-        assert named or 'up{job="image-search"}' in query, query
-        assert set(re.findall(r"[{,]\s*(\w+)=", query)) - {"job"} <= labels, query
-        by = {label.strip() for found in re.findall(r"by \(([^)]*)\)", query) for label in found.split(",")}
-        assert by <= labels, query
+def test_the_unit_of_nginx_sets_what_its_start_knows() -> None:
+    text = (DEPLOY / "systemd" / "image-search-web.service").read_text()
+    known = set(re.findall(r"\$\{([A-Z_]+):?-", (DEPLOY / "nginx" / "start").read_text()))
+    names = {
+        pair.split("=")[0]
+        for line in re.findall(r"(?m)^Environment=(.+)$", text)
+        for pair in line.split()
+        if "=" in pair
+    }
+    assert {"SERVERS", "CERT_FILE", "KEY_FILE", "ACCESS_LOG"} <= names <= known
 
 
-def test_prometheus_asks_services_that_there_are(compose: dict[str, Any]) -> None:
-    text = (DEPLOY / "monitoring" / "prometheus.yml").read_text()
-    config = yaml.safe_load(text)
-    jobs = {job["job_name"]: job for job in config["scrape_configs"]}
-    for job in jobs.values():
-        hosts = [target.split(":")[0] for entry in job.get("static_configs", []) for target in entry["targets"]]
-        hosts += [name for entry in job.get("dns_sd_configs", []) for name in entry["names"]]
-        assert set(hosts) <= set(compose["services"])
-    assert jobs["image-search"]["authorization"]["credentials_file"] == "/run/secrets/metrics_key"
-    assert compose["services"]["prometheus"]["secrets"] == ["metrics_key"]
-    if (promtool := shutil.which("promtool")) is not None:
-        _run(promtool, "check", "rules", DEPLOY / "monitoring" / "rules.yml")
+# ---- the stack as a whole
 
 
 def test_the_ports_of_the_parts_agree(compose: dict[str, Any]) -> None:
@@ -376,3 +270,17 @@ def test_the_ports_of_the_parts_agree(compose: dict[str, Any]) -> None:
     assert services["milvus"]["environment"]["MINIO_ADDRESS"] == "minio:9000"
     assert services["milvus"]["environment"]["MINIO_BUCKET_NAME"] != "image-search"
     assert services["web"]["environment"]["SERVERS"] == "api:5000"
+    # Prometheus finds both kinds of the application by one name, whichever network it asks in.
+    for network in services["prometheus"]["networks"]:
+        assert "api" in services["api-gpu"]["networks"][network]["aliases"]
+        assert network in services["api"]["networks"]
+
+
+@pytest.mark.parametrize("name", ["rustfs", "seaweedfs"])
+def test_another_s3_server_has_a_volume_and_the_rights_of_its_own(name: str) -> None:
+    file = yaml.safe_load((DEPLOY / "compose" / f"{name}.yml").read_text())
+    service = file["services"]["minio"]
+    assert service["volumes"] == [f"{name}:/data"]
+    assert set(file["volumes"]) == {name}
+    # Root without capabilities can neither give files away nor become somebody else.
+    assert service["user"].split(":")[0] != "0"

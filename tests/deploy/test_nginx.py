@@ -5,16 +5,13 @@ from __future__ import annotations
 import gzip
 import itertools
 import json
-import os
 import re
 import socket
 import ssl
-import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -22,10 +19,11 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from deploy.stack.web import DEPLOY, Web, environment, have_nginx, web
+from deploy.stack.web import DEPLOY, Web, have_nginx, web
 from image_search.api.app import PAGE_POLICY
 from image_search.config import Settings
 from tests.deploy.conftest import ADMIN_KEY, CORS_ORIGIN, MAX_REQUEST_BYTES
+from tests.deploy.upstream import OK, client_of, nobody_there, upstream
 from tests.support import draw, jpeg
 
 pytestmark = pytest.mark.skipif(not have_nginx(), reason="needs nginx (apt-get install nginx-light) and openssl")
@@ -42,55 +40,6 @@ def _check_problem(answer: httpx.Response, status: int, code: str) -> None:
     assert body["type"] == f"urn:image-search:problem:{code}"
     assert body["request_id"] == answer.headers["X-Request-ID"]
     assert body["title"] in (HTTPStatus(status).phrase, "Request Entity Too Large")
-
-
-@contextmanager
-def _upstream(answer: bytes | None, when: threading.Event | None = None) -> Iterator[tuple[str, list[bytes]]]:
-    """host:port of a server that reads each request and answers so, or breaks off (None); and what it was sent.
-
-    It answers when the event is set.
-    """
-    requests: list[bytes] = []
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def serve() -> None:
-            while True:
-                try:
-                    connection, _ = listener.accept()
-                except OSError:
-                    return
-                with connection:
-                    data = b""
-                    while b"\r\n\r\n" not in data and (piece := connection.recv(65_536)):
-                        data += piece
-                    if data:
-                        requests.append(data)
-                        if when is not None:
-                            when.wait()
-                        if answer is not None:
-                            connection.sendall(answer)
-
-        threading.Thread(target=serve, daemon=True).start()
-        host, port = listener.getsockname()
-        yield f"{host}:{port}", requests
-        if when is not None:
-            when.set()
-        listener.shutdown(socket.SHUT_RDWR)
-
-
-@contextmanager
-def _nobody() -> Iterator[str]:
-    """host:port where connections are refused, held meanwhile: nginx itself could be given a port that is just free."""
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        yield f"127.0.0.1:{held.getsockname()[1]}"
-
-
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
-
-
-def _client(running: Web) -> httpx.Client:
-    return httpx.Client(base_url=running.https, verify=running.trust, trust_env=False, timeout=60)
 
 
 def _until_refused(ask: Callable[[int], httpx.Response]) -> httpx.Response:
@@ -173,7 +122,7 @@ def test_what_a_client_says_of_its_way_is_not_passed_on(tmp_path: Path) -> None:
         "X-Real-IP": "6.6.6.6",
         "X-Request-ID": "a request\tid",
     }
-    with _upstream(OK) as (server, requests), web(tmp_path, server) as running, _client(running) as client:
+    with upstream(OK) as (server, requests), web(tmp_path, server) as running, client_of(running) as client:
         assert client.get("/status", headers=lies).status_code == 200
         lines = requests[0].decode().split("\r\n")
     assert "X-Forwarded-For: 127.0.0.1" in lines
@@ -233,14 +182,14 @@ def test_requests_that_cannot_be_read_are_problems_too(front: Web, browser: http
 
 
 def test_an_address_full_of_quotes_gives_a_document_all_the_same(tmp_path: Path) -> None:
-    with _nobody() as nobody, web(tmp_path, nobody) as running, _client(running) as client:
+    with nobody_there() as nobody, web(tmp_path, nobody) as running, client_of(running) as client:
         answer = client.get('/x"y\\z"?a="b')
         _check_problem(answer, 503, "backend_unavailable")
         assert answer.json()["instance"] == "/x" or "%22" not in answer.json()["instance"]
 
 
 def test_a_dead_application_is_a_503_with_retry_after_at_once(tmp_path: Path) -> None:
-    with _nobody() as nobody, web(tmp_path, nobody) as running, _client(running) as client:
+    with nobody_there() as nobody, web(tmp_path, nobody) as running, client_of(running) as client:
         for method, path in (("GET", "/status"), ("POST", "/search"), ("POST", "/insert"), ("DELETE", "/images/ab")):
             answer = client.request(method, path)
             _check_problem(answer, 503, "backend_unavailable")
@@ -250,7 +199,7 @@ def test_a_dead_application_is_a_503_with_retry_after_at_once(tmp_path: Path) ->
 
 
 def test_what_opens_something_is_in_no_log(tmp_path: Path) -> None:
-    with _nobody() as nobody, web(tmp_path, nobody) as running, _client(running) as client:
+    with nobody_there() as nobody, web(tmp_path, nobody) as running, client_of(running) as client:
         for path in ("/images/ab/file?sig=secret", "/images/ab/thumbnail?sig=secret", "/export?ticket=secret"):
             _check_problem(client.get(path), 503, "backend_unavailable")
         client.get("/status?said=aloud")
@@ -262,9 +211,9 @@ def test_what_opens_something_is_in_no_log(tmp_path: Path) -> None:
 
 def test_a_server_that_says_nothing_is_given_up(tmp_path: Path) -> None:
     with (
-        _upstream(OK, threading.Event()) as (server, requests),
+        upstream(OK, threading.Event()) as (server, requests),
         web(tmp_path, server, ANSWER_S="1") as running,
-        _client(running) as client,
+        client_of(running) as client,
     ):
         _check_problem(client.post("/search"), 503, "backend_unavailable")
         # It may be at work on it: asking a second one would double the load.
@@ -278,10 +227,10 @@ def test_what_breaks_off_is_asked_again_where_it_may_be_repeated(
     tmp_path: Path, method: str, path: str, times: int
 ) -> None:
     with (
-        _upstream(None) as (server, requests),
+        upstream(None) as (server, requests),
         # A busy machine may take longer than two seconds to break off.
         web(tmp_path, server, AGAIN_S="3600") as running,
-        _client(running) as client,
+        client_of(running) as client,
     ):
         _check_problem(client.request(method, path, content=b"{}"), 503, "backend_unavailable")
         assert len(requests) == times
@@ -292,16 +241,16 @@ def test_the_applications_own_502_and_503_pass_as_they_are(tmp_path: Path) -> No
     head = b"HTTP/1.1 502 Bad Gateway\r\nContent-Type: application/problem+json\r\nContent-Length: %d\r\n\r\n" % len(
         body
     )
-    with _upstream(head + body) as (server, _), web(tmp_path, server) as running, _client(running) as client:
+    with upstream(head + body) as (server, _), web(tmp_path, server) as running, client_of(running) as client:
         answer = client.post("/search")
         assert (answer.status_code, answer.content) == (502, body)
 
 
 def test_too_many_requests_are_told_to_wait(tmp_path: Path) -> None:
     with (
-        _upstream(OK) as (server, _),
+        upstream(OK) as (server, _),
         web(tmp_path, server, RATE_PER_ADDRESS="1", RATE_PER_KEY="1") as running,
-        _client(running) as client,
+        client_of(running) as client,
     ):
         refused = _until_refused(lambda n: client.post("/search", headers={"X-API-Key": f"invented {n}"}))
         _check_problem(refused, 429, "too_many_requests")
@@ -312,9 +261,9 @@ def test_too_many_requests_are_told_to_wait(tmp_path: Path) -> None:
 
 def test_one_key_from_many_addresses_has_one_allowance(tmp_path: Path) -> None:
     with (
-        _upstream(OK) as (server, _),
+        upstream(OK) as (server, _),
         web(tmp_path, server, RATE_PER_ADDRESS="1000", RATE_PER_KEY="1", TRUSTED_PROXIES="127.0.0.1") as running,
-        _client(running) as client,
+        client_of(running) as client,
     ):
 
         def ask(key: dict[str, str], n: int) -> httpx.Response:
@@ -326,12 +275,31 @@ def test_one_key_from_many_addresses_has_one_allowance(tmp_path: Path) -> None:
         assert [ask({}, n).status_code for n in range(12)] == [200] * 12
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("2001:db8:1:2:{:x}::5", "2001:db8:1:3::5"),
+        ("2001:db8:1:2:3:4:5:{:x}", "2001:db8:1:3:3:4:5:6"),
+        ("2001:db8::{:x}:6:7:8", "2001:db9::5:6:7:8"),
+        ("::ffff:10.0.0.1", "::ffff:10.0.0.2"),
+    ],
+)
+def test_a_network_of_ipv6_has_the_allowance_of_one_address(tmp_path: Path, one: str, other: str) -> None:
+    with (
+        upstream(OK) as (server, _),
+        web(tmp_path, server, RATE_PER_ADDRESS="1", TRUSTED_PROXIES="127.0.0.1") as running,
+        client_of(running) as client,
+    ):
+        _until_refused(lambda n: client.post("/search", headers={"X-Forwarded-For": one.format(n + 1)}))
+        assert client.post("/search", headers={"X-Forwarded-For": other}).status_code == 200
+
+
 def test_too_many_at_once_are_told_to_wait(tmp_path: Path) -> None:
     done = threading.Event()
     with (
-        _upstream(OK, done) as (server, requests),
+        upstream(OK, done) as (server, requests),
         web(tmp_path, server, AT_ONCE_PER_ADDRESS="1", ANSWER_S="3600") as running,
-        _client(running) as client,
+        client_of(running) as client,
     ):
         first = threading.Thread(target=client.post, args=("/search",), kwargs={"timeout": None})
         first.start()
@@ -345,7 +313,7 @@ def test_too_many_at_once_are_told_to_wait(tmp_path: Path) -> None:
 
 def test_behind_a_proxy_that_ends_tls(tmp_path: Path) -> None:
     with (
-        _upstream(OK) as (server, requests),
+        upstream(OK) as (server, requests),
         web(tmp_path, server, TLS="off", TRUSTED_PROXIES="127.0.0.0/8") as running,
     ):
         headers = {"X-Forwarded-For": "9.9.9.9", "X-Forwarded-Proto": "https"}
@@ -363,72 +331,3 @@ def test_old_tls_is_refused(front: Web) -> None:
         old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
     with socket.create_connection(("localhost", urlsplit(front.https).port or 0)) as plain, pytest.raises(ssl.SSLError):
         old.wrap_socket(plain, server_hostname="localhost")
-
-
-def test_a_name_that_means_another_address_is_followed(tmp_path: Path) -> None:
-    """A container that was made anew; `getent` stands for the resolver."""
-    fake = tmp_path / "bin"
-    fake.mkdir()
-    (tmp_path / "address").write_text("127.0.0.1")
-    (fake / "getent").write_text(f'#!/bin/sh\necho "$(cat {tmp_path}/address) STREAM"\n')
-    (fake / "getent").chmod(0o755)
-    path = f"{fake}{os.pathsep}{os.environ['PATH']}"
-    with socket.create_server(("127.0.0.2", 0)) as listener:
-        port = listener.getsockname()[1]
-        threading.Thread(target=lambda: listener.accept()[0].sendall(OK), daemon=True).start()
-        with web(tmp_path, f"api:{port}", PATH=path) as running, _client(running) as client:
-            _check_problem(client.get("/status"), 503, "backend_unavailable")
-            (tmp_path / "address").write_text("127.0.0.2")
-            while (answer := client.get("/status")).status_code == 503:
-                time.sleep(0.2)
-            assert answer.status_code == 200
-
-
-def test_a_resolver_that_fails_for_a_moment_is_not_believed(tmp_path: Path) -> None:
-    fake = tmp_path / "bin"
-    fake.mkdir()
-    (tmp_path / "asked").write_text("")
-    # It knows both names once, and after that says something of one of them only.
-    (fake / "getent").write_text(
-        f"""#!/bin/sh
-echo "$2" >> {tmp_path}/asked
-if [ "$2" = other ] || [ "$(grep -c api {tmp_path}/asked)" -eq 1 ]; then echo "127.0.0.1 STREAM"; else exit 2; fi
-"""
-    )
-    (fake / "getent").chmod(0o755)
-    path = f"{fake}{os.pathsep}{os.environ['PATH']}"
-    with (
-        _upstream(OK) as (server, _),
-        _nobody() as nobody,
-        web(tmp_path, f"{server.replace('127.0.0.1', 'api')} {nobody.replace('127.0.0.1', 'other')}", PATH=path) as on,
-        _client(on) as client,
-    ):
-        conf = (tmp_path / "nginx" / "nginx.conf").read_text()
-        assert f"server {server} max_fails=0;" in conf
-        while (tmp_path / "asked").read_text().count("api") < 4:
-            time.sleep(0.1)
-        assert (tmp_path / "nginx" / "nginx.conf").read_text() == conf
-        assert client.get("/status").status_code == 200
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("HSTS_S", "soon"),
-        ("MAX_REQUEST_BYTES", "1m; evil"),
-        ("SERVERS", "api"),
-        ("SERVERS", "api:80;evil"),
-        ("WEB_ROOT", "/nowhere"),
-        ("CERT_FILE", "/nowhere.pem"),
-        ("RUN_DIR", "/tmp/a b"),
-        ("CORS_ORIGINS", '"; evil'),
-        ("TRUSTED_PROXIES", "everybody"),
-        ("TLS", "maybe"),
-    ],
-)
-def test_what_cannot_be_is_refused_by_its_name(tmp_path: Path, name: str, value: str) -> None:
-    env = environment(tmp_path, "127.0.0.1:5000", **{name: value})
-    refused = subprocess.run([DEPLOY / "nginx" / "start", "-t"], env=env, capture_output=True, text=True, check=False)
-    assert refused.returncode == 2
-    assert value.split(";")[0].split()[0] in refused.stderr or name in refused.stderr
-    assert not (tmp_path / "nginx" / "nginx.conf").exists()

@@ -57,6 +57,22 @@ def test_of_many_at_once_one_writes_the_file(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [".env"]
 
 
+def test_the_secret_of_the_chart_is_as_fresh_and_as_private(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        assert _run(DEPLOY / "make-env", "--chart", tmp_path / name).returncode == 0
+    first, second = _values(tmp_path / "a"), _values(tmp_path / "b")
+    assert set(first) == set(second)
+    assert all(first[name] != second[name] and len(first[name]) >= 20 for name in first)
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("arguments", [["--chart"], ["--other"], ["a", "b"], ["--chart", "a", "b"]])
+def test_what_make_env_does_not_know_is_refused(tmp_path: Path, arguments: list[str]) -> None:
+    done = subprocess.run([DEPLOY / "make-env", *arguments], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
 class TestCertificate:
     def test_it_names_the_hosts_and_its_key_is_private(self, tmp_path: Path) -> None:

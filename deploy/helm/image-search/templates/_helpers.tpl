@@ -32,3 +32,46 @@ seccompProfile: {type: RuntimeDefault}
 - name: IMAGE_SEARCH_SECURITY__USER_KEY
   valueFrom: {secretKeyRef: {name: {{ $secret }}, key: user-key, optional: true}}
 {{- end -}}
+
+{{- define "image-search.milvus" -}}
+{{- /* As Milvus's chart calls its service. */ -}}
+{{- if contains "milvus" .Release.Name }}{{ .Release.Name }}{{ else }}{{ .Release.Name }}-milvus{{ end -}}
+{{- end -}}
+{{- define "image-search.spread" -}}
+{{- $component := .component -}}
+{{- with .root.Values.spreadOver }}
+topologySpreadConstraints:
+  {{- range . }}
+  - topologyKey: {{ . }}
+    maxSkew: 1
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels: {{- include "image-search.selector" $.root | nindent 8 }}
+        app.kubernetes.io/component: {{ $component }}
+  {{- end }}
+{{- end }}
+{{- end -}}
+{{- define "image-search.placing" -}}
+{{- with .values.nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .root.Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- end -}}
+{{- define "image-search.ingress-annotations" -}}
+{{- $annotations := .annotations -}}
+{{- range $name, $value := .root.Values.ingress.annotations }}
+{{- /* Of two ingresses with one certificate only the first may ask for it. */}}
+{{- if or (not $.second) (not (hasPrefix "cert-manager.io/" $name)) }}
+{{- $_ := set $annotations $name (toString $value) }}
+{{- end }}
+{{- end }}
+{{- toYaml $annotations -}}
+{{- end -}}
