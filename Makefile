@@ -1,6 +1,8 @@
 # Two commands matter: `make run` and `make test`.
 PYTHON ?= python3
 VENV := .venv
+# Each starts the servers that its tests need: more than two gain little, and take a Milvus server's memory each.
+PROCESSES ?= 2
 comma := ,
 BIN := $(VENV)/bin
 TSC := tests/web/node_modules/.bin/tsc
@@ -38,7 +40,7 @@ $(TSC): tests/web/package-lock.json
 	@touch $@
 
 test: check $(if $(CI),resolve)  ## everything: checks, then all tests with branch coverage; TRAINING=1: those of training/ too
-	$(BIN)/pytest --cov --cov-report=term:skip-covered
+	$(BIN)/pytest --numprocesses $(PROCESSES) --dist loadfile --cov --cov-report=term:skip-covered
 
 resolve: setup  ## whether the pinned requirements have wheels for the other Pythons; downloads, installs nothing
 	for version in 3.12 3.13; do \

@@ -11,7 +11,6 @@ from pathlib import Path
 BUSY_S = 30.0
 """How long a call waits for what another process does in the same file."""
 
-
 _MOUNTS = Path("/proc/self/mountinfo")
 _OF_SEVERAL_MACHINES = ("nfs", "ceph", "cifs", "smb", "fuse", "lustre", "gpfs", "beegfs", "9p", "virtiofs")
 
@@ -41,10 +40,12 @@ def write_ahead(db: sqlite3.Connection) -> None:
 
 
 def _file_system(folder: Path) -> str:
-    """What the kernel calls the kind of file system that this folder is on; empty where it does not say."""
+    """What the kernel calls the kind of file system that this folder is on; empty where it does not say (macOS)."""
+    if not _MOUNTS.is_file():
+        return ""
     device = folder.stat().st_dev
     numbers = f"{os.major(device)}:{os.minor(device)}"
-    for line in _MOUNTS.read_text(encoding="utf-8").splitlines():
+    for line in _MOUNTS.read_text(encoding="utf-8", errors="replace").splitlines():
         mount, _, source = line.partition(" - ")
         if mount.split()[2] == numbers:
             return source.split()[0]

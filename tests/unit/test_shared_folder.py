@@ -45,6 +45,12 @@ def test_writers_of_several_machines_do_without_shared_memory(
     assert _journal(tmp_path / "jobs.sqlite") == journal
 
 
+def test_a_kernel_that_lists_no_mounts_is_one_of_a_laptop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite_files, "_MOUNTS", tmp_path / "absent")
+    JobStore(tmp_path / "jobs.sqlite")
+    assert _journal(tmp_path / "jobs.sqlite") == "wal"
+
+
 def test_a_job_list_that_moves_to_a_shared_folder_loses_its_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
