@@ -11,7 +11,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
@@ -36,8 +36,8 @@ EXIT_CODES: Mapping[type[ImageSearchError], int] = {ConfigError: 2, InvalidParam
 class CliContext:
     """Global options; settings are read when the first command asks for them."""
 
-    config_file: Path | None
-    overrides: dict[str, str]
+    config_file: Path | None = None
+    overrides: dict[str, str] = field(default_factory=dict)
 
     @functools.cached_property
     def settings(self) -> Settings:
