@@ -85,7 +85,8 @@ def collecting(
     """A service that may go to these servers."""
     allow = tuple(f"{web.host}:{web.server.port}" for web in webs)
     fetcher = UrlFetcher(replace(policy, allow=allow, at_once=jobs))
-    return CollectingService(fetcher, fetcher, CollectTuning(jobs, per_host, max_pixels, patience), threads=2)
+    tuning = CollectTuning(jobs, per_host, max_pixels, patience, rules=str(allow))
+    return CollectingService(fetcher, fetcher, tuning, threads=2)
 
 
 def rows(entries: Iterable[dict[str, Any] | str]) -> list[ListedPicture | BrokenRow]:
