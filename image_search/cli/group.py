@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sys
 
 import click
@@ -22,7 +24,7 @@ from image_search.cli import (
     stages,
     tiny,
 )
-from image_search.cli.context import CliContext, fail
+from image_search.cli.context import CliContext, fail, say
 from image_search.cli.everywhere import add_global_options
 from image_search.errors import ImageSearchError
 
@@ -55,9 +57,13 @@ for command in (command for module in _MODULES for command in module.COMMANDS):
 add_global_options(group)
 
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+
+
 def main() -> None:
     """Run the command line."""
     as_json = "--json" in sys.argv
+    _open_missing_streams()
     try:
         sys.exit(group(prog_name="image-search", standalone_mode=False))
     except ImageSearchError as error:
@@ -69,3 +75,21 @@ def main() -> None:
         sys.exit(error.exit_code)
     except click.Abort:
         sys.exit(1)
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        _forget_output()
+        say("Error: no room is left on the disk that this is written to")
+        sys.exit(1)
+
+
+def _open_missing_streams() -> None:
+    """A shell's `>&-` leaves no stream at all, and its number to the next file that is opened."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8"))
+
+
+def _forget_output() -> None:
+    """What is still to be written would fail once more at the end of the process."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

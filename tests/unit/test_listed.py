@@ -144,7 +144,7 @@ def test_a_broken_line_does_not_end_the_list(tmp_path: Path) -> None:
     [
         ("l.csv", "title\nx\n", "must name the columns"),
         ("l.pkl", b"\x80\x04}\x94.garbage"[:-9], "pickle"),
-        ("l.dat", "nothing of ours", "no known kind"),
+        ("l.dat", "nothing of ours", r"no known kind.*XML and text \(\.xml, \.txt\)"),
         ("l.jsonl", b'{"url": "\xff"}', "UTF-8"),
     ],
 )
