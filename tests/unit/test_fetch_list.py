@@ -145,9 +145,9 @@ def test_no_host_is_asked_by_more_than_may(serve: Serve, out: Path) -> None:
             path = f"/{web.host}/{number}.jpg"
             data = answer(picture_of(number + 100 * webs.index(web)))
 
-            def slowly(peer: Peer, data: bytes = data) -> None:
+            def slowly(peer: Peer, data: bytes = data) -> bytes:
                 peer.stopped.wait(0.01)
-                peer.sock.sendall(data)
+                return data
 
             entries.append(web.put(path, slowly))
     assert collecting(*webs, jobs=12, per_host=2).fetch_list(rows(entries), out).fetched == 45
@@ -379,9 +379,9 @@ def test_what_moved_is_found_at_its_new_host_under_that_host_s_limit(web: Web, o
     entries = []
     for number in range(20):
 
-        def slowly(peer: Peer, number: int = number) -> None:
+        def slowly(peer: Peer, number: int = number) -> bytes:
             peer.stopped.wait(0.01)
-            peer.sock.sendall(answer(picture_of(number)))
+            return answer(picture_of(number))
 
         there = other.put(f"/new/{number}.jpg", slowly)
         entries.append(web.put(f"/{number}.jpg", redirect(there, "301 Moved")))
