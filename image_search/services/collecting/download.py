@@ -147,7 +147,7 @@ class _WrongContent(FetchError):
 
 
 def _with_way_out(error: FetchError | NotAdmitted) -> str:
-    way_out = f"; url_fetch.allow={error.admitted_by} would admit it" if error.admitted_by else ""
+    way_out = f"; to admit it, add {error.admitted_by} to url_fetch.allow" if error.admitted_by else ""
     return f"{error.reason}{way_out}"
 
 

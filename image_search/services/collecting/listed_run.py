@@ -321,7 +321,7 @@ class ListedRun:
     def _tell(self) -> None:
         with self._lock:
             done = sum(self._counts[what] for what in _OUTCOMES)
-            self._on_progress(Progress("fetching", done, self._total, len(self._failures) + len(self._refusals)))
+            self._on_progress(Progress("fetching", done, self._total, len(self._failures)))
 
     def _given_up(self) -> bool:
         return self._stop.is_set() or bool(self._errors)
