@@ -364,7 +364,7 @@ MISUSE: list[tuple[list[str], str]] = [
 
 COULD_NOT: list[tuple[list[str], str]] = [
     (["search", "/nowhere.jpg", "--json"], "nowhere.jpg"),
-    (["search", "{gallery}", "--json"], "cannot be read"),
+    (["search", "{gallery}", "--json"], "gallery: cannot be read: Is a directory"),
     (["search", "{text}", "--json"], "known format"),
     (["search", "{picture}", "--collection", "other", "--json"], "there are: default"),
     (["search", "--id", "0" * 64, "--json"], "0" * 64),
