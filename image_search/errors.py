@@ -52,7 +52,7 @@ class InvalidParameter(InvalidInput):
 class NotAdmitted(InvalidParameter):
     """An address that the settings do not admit, by its form."""
 
-    def __init__(self, field: str, reason: str, *, admitted_by: str) -> None:
+    def __init__(self, field: str, reason: str, *, admitted_by: str = "") -> None:
         super().__init__(field, reason)
         self.admitted_by = admitted_by
         """The entry of url_fetch.allow that would admit it."""
