@@ -6,8 +6,9 @@ So that `--help` and the unit tests load no model and open no database.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from image_search.config import Settings
 from image_search.errors import ImageNotFound
@@ -42,44 +43,59 @@ def shard_files() -> ShardFiles:
     return hdf5
 
 
+class _Fetcher(PictureFetcher, UrlOpener, Protocol):
+    """Whole pictures, and streams."""
+
+
 def url_fetcher(settings: Settings) -> PictureFetcher:
     """Pictures by their URL."""
-    from image_search.fetching import UrlFetcher, UrlPolicy
-
     fetch = settings.url_fetch
-    return UrlFetcher(
-        UrlPolicy(
-            mode=fetch.mode,
-            allow=fetch.allow,
-            ports=fetch.ports,
-            connect_s=fetch.connect_s,
-            read_s=fetch.read_s,
-            total_s=fetch.total_s,
-            max_bytes=settings.http_server.max_image_bytes,
-            # Whatever addresses do, some threads are left for all other requests.
-            at_once=max(1, min(fetch.at_once, settings.http_server.threads - 2)),
-        )
-    )
+    # Whatever addresses do, some threads are left for all other requests.
+    at_once = max(1, min(fetch.at_once, settings.http_server.threads - 2))
+    return _fetcher(settings, read_s=fetch.read_s, total_s=fetch.total_s, at_once=at_once)
 
 
 def collecting_fetchers(settings: Settings, *, at_once: int) -> tuple[UrlOpener, UrlOpener]:
     """What fetches `at_once` pictures of the web side by side, and what fetches archives."""
     from image_search import __version__
-    from image_search.fetching import UrlFetcher, UrlPolicy
 
-    fetch, allowed = settings.fetch, settings.url_fetch
-    policy = UrlPolicy(
-        mode=allowed.mode,
-        allow=allowed.allow,
-        ports=allowed.ports,
-        connect_s=allowed.connect_s,
+    fetch = settings.fetch
+    of_all = partial(
+        _fetcher,
+        settings,
         read_s=fetch.read_s,
-        total_s=fetch.total_s,
-        max_bytes=settings.http_server.max_image_bytes,
         at_once=at_once,
         user_agent=fetch.user_agent or f"image-search/{__version__}",
     )
-    return UrlFetcher(policy), UrlFetcher(replace(policy, total_s=_ARCHIVE_S, max_bytes=_ARCHIVE_BYTES))
+    return of_all(total_s=fetch.total_s), of_all(total_s=_ARCHIVE_S, max_bytes=_ARCHIVE_BYTES)
+
+
+def _fetcher(
+    settings: Settings,
+    *,
+    read_s: float,
+    total_s: float,
+    at_once: int,
+    max_bytes: int | None = None,
+    user_agent: str = "image-search",
+) -> _Fetcher:
+    """Which addresses are admitted is the same for all; `max_bytes` = None: as for a picture."""
+    from image_search.fetching import UrlFetcher, UrlPolicy
+
+    allowed = settings.url_fetch
+    return UrlFetcher(
+        UrlPolicy(
+            mode=allowed.mode,
+            allow=allowed.allow,
+            ports=allowed.ports,
+            connect_s=allowed.connect_s,
+            read_s=read_s,
+            total_s=total_s,
+            max_bytes=max_bytes or settings.http_server.max_image_bytes,
+            at_once=at_once,
+            user_agent=user_agent,
+        )
+    )
 
 
 def text_encoder(network: Path, tokenizer: Path | None = None) -> TextEncoder:

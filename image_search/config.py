@@ -170,7 +170,7 @@ def _find_config_file(explicit: Path | None, environ: Mapping[str, str]) -> Path
         explicit = Path(environ[ENV_CONFIG_FILE])
     if explicit is not None:
         if not explicit.is_file():
-            raise ConfigError(f"configuration file {str(explicit)!r} does not exist")
+            raise ConfigError(f"configuration file {str(explicit)!r} does not exist, or is no file")
         return explicit
     # Beside the package lies the checkout's conf/ (editable install); in a wheel it is inside the package.
     package = Path(__file__).parent
@@ -191,7 +191,9 @@ def _from_file(path: Path | None) -> dict[str, tuple[str, str]]:
     try:
         # Some editors begin a UTF-8 file with a byte order mark.
         parser.read_string(path.read_text(encoding="utf-8-sig"), source=path.name)
-    except (configparser.Error, UnicodeDecodeError, OSError) as error:
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"configuration file {path.name}: is no text in UTF-8") from error
+    except (configparser.Error, OSError) as error:
         raise ConfigError(f"configuration file {path.name}: {error}") from error
     found = {}
     for section in parser.sections():

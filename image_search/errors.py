@@ -4,6 +4,7 @@
     ├─ ConfigError              a setting is unknown, malformed or contradicts another
     ├─ InvalidInput             what the caller gave cannot be used
     │  ├─ InvalidParameter      .field names the parameter
+    │  │  └─ NotAdmitted        an address that the settings do not admit
     │  ├─ InvalidImage          bytes that do not decode to a picture
     │  ├─ ImageTooLarge         more bytes or pixels than the limit
     │  ├─ UnsupportedFormat     a picture, but of a format outside the allow-list
@@ -46,6 +47,15 @@ class InvalidParameter(InvalidInput):
         self.reason = reason
         self.malformed = malformed
         """The request as a whole could not be parsed (broken JSON), as opposed to a value out of range."""
+
+
+class NotAdmitted(InvalidParameter):
+    """An address that the settings do not admit, by its form."""
+
+    def __init__(self, field: str, reason: str, *, admitted_by: str = "") -> None:
+        super().__init__(field, reason)
+        self.admitted_by = admitted_by
+        """The entry of url_fetch.allow that would admit it."""
 
 
 class InvalidImage(InvalidInput):
@@ -123,6 +133,7 @@ class FetchError(BackendError):
         reason: str = "",
         status: int | None = None,
         retry_after_s: float | None = None,
+        admitted_by: str = "",
     ) -> None:
         super().__init__(message, retryable=retryable)
         self.reason = reason or message
@@ -131,3 +142,5 @@ class FetchError(BackendError):
         """Of the answer; None = there was none."""
         self.retry_after_s = retry_after_s
         """How long the server asks to be left alone, in seconds."""
+        self.admitted_by = admitted_by
+        """The entry of url_fetch.allow that would admit the address; "" = it was not refused by the settings."""

@@ -31,6 +31,7 @@ from image_search.errors import (
     FetchError,
     ImageTooLarge,
     InvalidParameter,
+    NotAdmitted,
     UnsupportedFormat,
 )
 from image_search.http_headers import content_range, retry_after_s, validator
@@ -191,7 +192,8 @@ class UrlFetcher:
         ports = {*self._policy.ports, *(allowed.port for allowed in self._allow if allowed.port)}
         if target.port not in ports:
             known = ", ".join(str(port) for port in self._policy.ports)
-            raise InvalidParameter(FIELD, f"port {target.port} is not accepted; accepted are {known}")
+            reason = f"port {target.port} is not accepted; accepted are {known}"
+            raise NotAdmitted(FIELD, reason, admitted_by=target.admitted_by())
         return target
 
     def _redirected(self, target: Target, location: str | None) -> Target:
@@ -204,7 +206,9 @@ class UrlFetcher:
             check_characters(text)
             return self._accept(urllib.parse.urljoin(target.url, text))
         except InvalidParameter as error:
-            raise _Refused(f"a redirect to what is no acceptable address ({error.reason})") from error
+            entry = error.admitted_by if isinstance(error, NotAdmitted) else ""
+            reason = f"a redirect to what is no acceptable address ({error.reason})"
+            raise _Refused(reason, admitted_by=entry) from error
 
     def _addresses(self, target: Target, deadline: _Deadline) -> list[IPAddress]:
         """Every address of the host, in the resolver's order; raises _Refused if a single one is not admitted."""
@@ -219,7 +223,9 @@ class UrlFetcher:
             addresses = list(dict.fromkeys(ipaddress.ip_address(text) for text in texts))
         for address in addresses:
             if not self._admits(target, address):
-                raise _Refused(f"{target.host} is at {address}, which is neither public nor listed in url_fetch.allow")
+                unknown = "neither public nor" if self._policy.mode == "public" else "not"
+                reason = f"{target.host} is at {address}, which is {unknown} listed in url_fetch.allow"
+                raise _Refused(reason, admitted_by=target.admitted_by(address))
         if not addresses:
             raise _Refused(f"{target.host} has no address")
         return addresses
@@ -390,9 +396,11 @@ class _Refused(Exception):
         retryable: bool = False,
         status: int | None = None,
         retry_after_s: float | None = None,
+        admitted_by: str = "",
     ) -> None:
         super().__init__(reason)
         self.retryable, self.status, self.retry_after_s = retryable, status, retry_after_s
+        self.admitted_by = admitted_by
 
 
 @contextlib.contextmanager
@@ -400,12 +408,14 @@ def _translate_errors() -> Iterator[None]:
     try:
         yield
     except (_Refused, OSError, http.client.HTTPException, ValueError) as error:
+        refused = error if isinstance(error, _Refused) else _Refused("")
         raise FetchError(
             NOT_FETCHED,
-            retryable=_may_pass(error),
+            retryable=refused.retryable or _may_pass(error),
             reason=_told(error),
-            status=error.status if isinstance(error, _Refused) else None,
-            retry_after_s=error.retry_after_s if isinstance(error, _Refused) else None,
+            status=refused.status,
+            retry_after_s=refused.retry_after_s,
+            admitted_by=refused.admitted_by,
         ) from error
 
 
@@ -422,9 +432,7 @@ def _told(error: Exception) -> str:
 
 
 def _may_pass(error: Exception) -> bool:
-    """Whether the same fetch may succeed later."""
-    if isinstance(error, _Refused):
-        return error.retryable
+    """Whether the same fetch may succeed later, as far as the system's errors tell."""
     if isinstance(error, socket.gaierror):
         return error.errno == socket.EAI_AGAIN
     if isinstance(error, ssl.SSLCertVerificationError):

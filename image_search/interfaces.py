@@ -383,7 +383,7 @@ class UrlOpener(Protocol):
         With `start` the server is asked to go on at that byte, and with `same_as` (an earlier answer's validator) only
         if its content is still that one; it may begin at 0 all the same. Without `follow` a redirect is handed back.
 
-        Raises what `PictureFetcher.fetch` does; a FetchError carries reason, status and retry_after_s.
+        Raises what `PictureFetcher.fetch` does; a FetchError carries reason, status, retry_after_s and admitted_by.
         """
         ...
 

@@ -211,6 +211,11 @@ class UrlFetchSettings:
         "refused until one of them is done.",
     )
 
+    @property
+    def rules(self) -> str:
+        """Stands for which addresses are admitted: another text where others are."""
+        return f"{self.mode} {sorted(self.allow)} {sorted(self.ports)}"
+
 
 @dataclass(frozen=True)
 class FetchSettings:

@@ -110,6 +110,16 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """An address of a fetch that the settings do not admit."""
+
+    path: str
+    reason: str
+    admitted_by: str
+    """The entry of url_fetch.allow that would admit it."""
+
+
+@dataclass(frozen=True, slots=True)
 class IngestReport:
     """What a bulk ingest did. Every picture file seen is in exactly one of the first four numbers."""
 
@@ -139,7 +149,7 @@ class IngestReport:
 
 @dataclass(frozen=True, slots=True)
 class FetchReport:
-    """What a fetch from the web did. Every picture of the list is in exactly one of the first six numbers."""
+    """What a fetch from the web did. Every picture of the list is in `refused` or in one of the first six numbers."""
 
     fetched: int
     """New files."""
@@ -159,6 +169,8 @@ class FetchReport:
     """Of the unchanged: whose words in the list are others now."""
     interrupted: bool = False
     """Stopped before the end by a signal; what is counted is stored."""
+    refused: tuple[Refusal, ...] = ()
+    """Not asked for, now or by an earlier run with these settings; others may admit them."""
 
 
 JobState: TypeAlias = Literal["queued", "running", "done", "failed", "cancelled"]

@@ -87,8 +87,14 @@ class Target:
     @property
     def authority(self) -> str:
         """The Host header."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        host = _bracketed(self.host)
         return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+
+    def admitted_by(self, address: IPAddress | None = None) -> str:
+        """The entry of the allow-list that admits this host and port, and no more; `address`: where the host is."""
+        # A name that is listed leads to public addresses and into the LAN, and nowhere else.
+        by_name = address is None or is_public(address) or is_lan(address)
+        return f"{_bracketed(self.host if by_name else str(address))}:{self.port}"
 
     @property
     def url(self) -> str:
@@ -124,6 +130,10 @@ class Allowed:
                 f"url_fetch.allow: {text!r} is no host name, IP address or network (as in 192.168.1.0/24), "
                 "each with :port or without"
             ) from error
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def is_public(address: IPAddress) -> bool:

@@ -337,7 +337,9 @@ def build_collecting(settings: Settings, *, jobs: int | None, per_host: int | No
     patience = Patience(
         attempts=max(1, fetch.attempts), backoff_s=max(0.0, fetch.backoff_s), longest_s=max(0.0, fetch.longest_wait_s)
     )
-    tuning = CollectTuning(jobs, per_host or max(1, fetch.per_host), settings.imaging.max_pixels, patience)
+    tuning = CollectTuning(
+        jobs, per_host or max(1, fetch.per_host), settings.imaging.max_pixels, patience, settings.url_fetch.rules
+    )
     pictures, archives = adapters.collecting_fetchers(settings, at_once=jobs)
     return CollectingService(pictures, archives, tuning, available_cores())
 

@@ -29,7 +29,7 @@ def picture_of(number: int) -> bytes:
 
 class Web:
     """A server with answers by path, which counts who asks at once. A list of answers is given one by one, the last
-    one for ever.
+    one for ever. A function sends its answer itself, or returns what is to be sent; only that is counted exactly.
     """
 
     def __init__(self, serve: Serve, host: str = "127.0.0.1") -> None:
@@ -63,15 +63,17 @@ class Web:
             self.asked.append((peer.path, time.monotonic()))
             pages = self.pages.get(peer.path, [answer(b"", status="404 Not Found")])
             page = pages.pop(0) if len(pages) > 1 else pages[0]
+        told: object = b""
         try:
-            if isinstance(page, bytes):
-                peer.sock.sendall(page)
-            else:
-                page(peer)
+            told = page if isinstance(page, bytes) else page(peer)
+            if isinstance(told, bytes):
+                peer.sock.sendall(told[:-1])
         finally:
-            # Before the connection is closed: a client that goes on at its end is counted after this.
             with self._lock:
                 self._at_once -= 1
+        if isinstance(told, bytes):
+            # After the counting: a client that has all of an answer asks for the next one, whatever this thread does.
+            peer.sock.sendall(told[-1:])
 
 
 def collecting(
@@ -85,7 +87,8 @@ def collecting(
     """A service that may go to these servers."""
     allow = tuple(f"{web.host}:{web.server.port}" for web in webs)
     fetcher = UrlFetcher(replace(policy, allow=allow, at_once=jobs))
-    return CollectingService(fetcher, fetcher, CollectTuning(jobs, per_host, max_pixels, patience), threads=2)
+    tuning = CollectTuning(jobs, per_host, max_pixels, patience, rules=str(allow))
+    return CollectingService(fetcher, fetcher, tuning, threads=2)
 
 
 def rows(entries: Iterable[dict[str, Any] | str]) -> list[ListedPicture | BrokenRow]:

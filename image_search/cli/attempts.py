@@ -66,7 +66,7 @@ def file_name(path: Path) -> str:
 
 
 def read_picture(path: Path, max_bytes: int) -> bytes:
-    """The bytes of a file, or of stdin where it is `-`. Raises InvalidImage, ImageTooLarge."""
+    """The bytes of a file, or of stdin where it is `-`. Raises InvalidImage, ImageTooLarge, which do not name it."""
     try:
         if path == STDIN:
             data = sys.stdin.buffer.read(max_bytes + 1)
@@ -74,7 +74,7 @@ def read_picture(path: Path, max_bytes: int) -> bytes:
             with path.open("rb") as file:
                 data = file.read(max_bytes + 1)
     except OSError as error:
-        raise InvalidImage(f"{file_name(path)!r} cannot be read: {error.strerror}") from error
+        raise InvalidImage(f"cannot be read: {error.strerror}") from error
     if len(data) > max_bytes:
-        raise ImageTooLarge(f"{file_name(path)!r} has more than the {max_bytes:,} bytes that are accepted")
+        raise ImageTooLarge(f"has more than the {max_bytes:,} bytes that are accepted")
     return data

@@ -11,7 +11,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
@@ -19,7 +19,14 @@ import click
 from rich.console import Console
 
 from image_search.config import Settings, load_settings
-from image_search.errors import CollectionNotFound, ConfigError, ImageSearchError, InvalidParameter
+from image_search.errors import (
+    CollectionNotFound,
+    ConfigError,
+    FetchError,
+    ImageSearchError,
+    InvalidParameter,
+    NotAdmitted,
+)
 from image_search.types import Failure
 
 if TYPE_CHECKING:
@@ -36,8 +43,8 @@ EXIT_CODES: Mapping[type[ImageSearchError], int] = {ConfigError: 2, InvalidParam
 class CliContext:
     """Global options; settings are read when the first command asks for them."""
 
-    config_file: Path | None
-    overrides: dict[str, str]
+    config_file: Path | None = None
+    overrides: dict[str, str] = field(default_factory=dict)
 
     @functools.cached_property
     def settings(self) -> Settings:
@@ -130,7 +137,17 @@ def console() -> Console:
 
 def describe_error(error: ImageSearchError) -> dict[str, str]:
     """An error of ours as JSON shows it."""
-    return {"type": type(error).__name__, "message": str(error)}
+    return {"type": type(error).__name__, "message": told(error)}
+
+
+def told(error: ImageSearchError) -> str:
+    """An error of ours for whoever runs a command here, who may know why an address was not fetched."""
+    text = str(error)
+    if isinstance(error, FetchError) and error.reason not in text:
+        text += f": {error.reason}"
+    if isinstance(error, FetchError | NotAdmitted) and error.admitted_by:
+        text += f"; to admit it, add {error.admitted_by} to url_fetch.allow"
+    return text
 
 
 def fail(error: ImageSearchError, *, as_json: bool, failures: Sequence[Failure] = ()) -> NoReturn:
@@ -141,7 +158,7 @@ def fail(error: ImageSearchError, *, as_json: bool, failures: Sequence[Failure] 
         if failures:
             document["failures"] = [asdict(failure) for failure in failures]
         click.echo(json.dumps(document, ensure_ascii=False))
-    say(f"Error: {error}")
+    say(f"Error: {told(error)}")
     sys.exit(code)
 
 

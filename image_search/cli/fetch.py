@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -14,9 +15,10 @@ from image_search.cli.tables import count, plain, print_failures, print_table
 from image_search.errors import InvalidParameter
 from image_search.metadata.reader import read_list
 from image_search.services.collecting.sets import PUBLIC_SETS, RECORD_SUFFIX, PublicSet, read_set
-from image_search.types import FetchReport
+from image_search.types import FetchReport, Refusal
 
 _MEGABYTE = 1_000_000
+SHOWN_ENTRIES = 5
 _AT_ONCE = click.IntRange(1, 256)
 
 
@@ -58,11 +60,15 @@ def fetch(
     May be stopped at any moment and started again: it goes on where it was. What could not be had is in
     FOLDER/failures.jsonl, the words are in FOLDER/metadata.jsonl.
 
+    Only public addresses are asked, at the usual ports; url_fetch.allow admits others, and what was refused is then
+    tried by itself.
+
     \b
     Examples:
       image-search fetch photos.csv -o photos && image-search ingest photos
       image-search fetch metadata.jsonl -o photos --limit 1000 --resize 800
       image-search fetch coco-val2017 -o coco
+      image-search fetch lan.csv -o photos --set url_fetch.allow=nas.lan:8080
       image-search fetch --sets
     """
     if list_sets:
@@ -88,9 +94,12 @@ def fetch(
                 on_progress=on_progress,
                 stop=stop,
             )
-    emit(report, as_json=as_json, text=lambda: _print(report, source, output))
+    allow = context.settings.url_fetch.allow
+    emit(report, as_json=as_json, text=lambda: _print(report, source, output, allow))
     exit_if_stopped(report.interrupted)
-    if not (report.fetched or report.unchanged or report.duplicates) and (report.failed or report.skipped):
+    if not (report.fetched or report.unchanged or report.duplicates) and (
+        report.failed or report.skipped or report.refused
+    ):
         raise SystemExit(1)
 
 
@@ -118,22 +127,39 @@ def _bytes(public: PublicSet) -> int:
     return public.pictures.size_bytes + (public.captions.size_bytes if public.captions else 0)
 
 
-def _print(report: FetchReport, source: str, output: Path) -> None:
-    if not (report.fetched or report.unchanged or report.failed or report.skipped or report.interrupted):
+def _print(report: FetchReport, source: str, output: Path, allow: Sequence[str]) -> None:
+    told = report.fetched or report.unchanged or report.failed or report.skipped or report.refused
+    if not (told or report.interrupted):
         click.echo(f"{plain(source)} tells of no pictures.")
         return
+    refused = f", {len(report.refused)} refused by the settings" if report.refused else ""
     reworded = f" ({report.reworded} of them with new words)" if report.reworded else ""
     click.echo(
         f"{report.fetched} fetched, {report.unchanged} there before{reworded}, {report.duplicates} duplicates, "
-        f"{len(report.failed)} failed; {report.bytes_fetched / _MEGABYTE:,.1f} MB, {report.elapsed_s:.1f} s"
+        f"{len(report.failed)} failed{refused}; {report.bytes_fetched / _MEGABYTE:,.1f} MB, {report.elapsed_s:.1f} s"
     )
     print_failures(report.failed)
+    if report.refused:
+        _print_refused(report.refused, allow)
     if report.repeated:
         click.echo(f"{count(report.repeated, 'address', 'addresses')} more than once in the list.")
     if report.skipped:
         click.echo(f"{report.skipped} failed for good before, and were not tried again (--retry-failed does).")
     if report.fetched or report.unchanged:
         click.echo(f"Next: image-search ingest {plain(str(output))}")
+
+
+def _print_refused(refused: Sequence[Refusal], allow: Sequence[str]) -> None:
+    """What the settings keep us from, and the setting that would not: only the person knows whose hosts these are."""
+    click.echo("Refused by the settings:")
+    print_failures(refused)
+    entries = list(dict.fromkeys(one.admitted_by for one in refused))
+    wanted = ",".join([*allow, *entries[:SHOWN_ENTRIES]])
+    more = f" ({len(entries) - SHOWN_ENTRIES} hosts more)" if len(entries) > SHOWN_ENTRIES else ""
+    click.echo(
+        f"Where you trust these hosts, admit them, and the same command tries again: "
+        f"--set url_fetch.allow={plain(wanted)}{more}"
+    )
 
 
 COMMANDS = (fetch,)

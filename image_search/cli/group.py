@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sys
-from pathlib import Path
 
 import click
 
@@ -23,21 +24,15 @@ from image_search.cli import (
     stages,
     tiny,
 )
-from image_search.cli.context import CliContext, fail
-from image_search.errors import ConfigError, ImageSearchError
+from image_search.cli.context import CliContext, fail, say
+from image_search.cli.everywhere import add_global_options
+from image_search.errors import ImageSearchError
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.option(
-    "--config", "config_file", type=click.Path(path_type=Path), help="Configuration file; default: conf/config.ini."
-)
-@click.option("--data-dir", metavar="DIR", help="Folder of the library (library.data_dir).")
-@click.option(
-    "--set", "changes", multiple=True, metavar="SECTION.KEY=VALUE", help="Change one setting; may be repeated."
-)
 @click.version_option(__version__, prog_name="image-search")
 @click.pass_context
-def group(context: click.Context, config_file: Path | None, data_dir: str | None, changes: tuple[str, ...]) -> None:
+def group(context: click.Context) -> None:
     """Find the pictures of a library that are most similar to a picture.
 
     \b
@@ -47,29 +42,28 @@ def group(context: click.Context, config_file: Path | None, data_dir: str | None
       image-search search --text "red boat"             by words; with a picture, by both
       image-search check /media/camera                  which of these are not in the library yet
       image-search serve                                page and HTTP interface on http://127.0.0.1:5000
-      image-search --data-dir /srv/library status       another library
+      image-search status --data-dir /srv/library       another library
+
+    --config, --data-dir and --set may stand before the command or after it; what comes later counts.
 
     Exit codes: 0 done, 1 could not, 2 misuse.
     """
-    overrides = {}
-    for change in changes:
-        key, separator, value = change.partition("=")
-        if not separator or "." not in key:
-            raise ConfigError(f"--set {change!r}: must be SECTION.KEY=VALUE")
-        overrides[key.strip()] = value
-    if data_dir:
-        overrides["library.data_dir"] = data_dir
-    context.obj = CliContext(config_file, overrides)
+    context.ensure_object(CliContext)
 
 
 _MODULES = (bulk, fetch, stages, search, pictures, checking, deleting, jobs, models, tiny, migrating, admin)
 for command in (command for module in _MODULES for command in module.COMMANDS):
     group.add_command(command)
+add_global_options(group)
+
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 def main() -> None:
     """Run the command line."""
     as_json = "--json" in sys.argv
+    _open_missing_streams()
     try:
         sys.exit(group(prog_name="image-search", standalone_mode=False))
     except ImageSearchError as error:
@@ -81,3 +75,21 @@ def main() -> None:
         sys.exit(error.exit_code)
     except click.Abort:
         sys.exit(1)
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        _forget_output()
+        say("Error: no room is left on the disk that this is written to")
+        sys.exit(1)
+
+
+def _open_missing_streams() -> None:
+    """A shell's `>&-` leaves no stream at all, and its number to the next file that is opened."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8"))
+
+
+def _forget_output() -> None:
+    """What is still to be written would fail once more at the end of the process."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

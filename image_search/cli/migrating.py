@@ -12,7 +12,10 @@ from image_search.cli.context import CliContext, emit, exit_if_stopped, json_opt
 from image_search.cli.progress import progress_bar
 from image_search.cli.tables import print_failures
 from image_search.config import Settings, load_settings
-from image_search.errors import InvalidParameter
+from image_search.errors import ImageStoreError, InvalidParameter
+
+_OF_A_LIBRARY = ("library.lock", "library.db", "jobs.sqlite", "switch.lock", "projections", "images/tmp")
+"""What a data folder has, embedded or beside servers: one of them is the first thing that is written into it."""
 
 
 @click.command()
@@ -88,6 +91,7 @@ def _target(context: CliContext, to_milvus: str | None, to_store: str | None, to
         raise InvalidParameter("migrate", "where to? Name --to-milvus, --to-store, --to-data-dir, or several of them")
     overrides = dict(context.overrides)
     if to_data_dir:
+        _check_folder(to_data_dir, context.settings.data_dir)
         overrides |= {"library.data_dir": str(to_data_dir), "milvus.uri": "", "storage.backend": "local"}
     if to_milvus:
         overrides["milvus.uri"] = to_milvus
@@ -102,6 +106,26 @@ def _target(context: CliContext, to_milvus: str | None, to_store: str | None, to
     if _places(target) == _places(context.settings):
         raise InvalidParameter("migrate", "the target is where the library is")
     return target
+
+
+def _check_folder(folder: Path, own: Path) -> None:
+    """Raise InvalidParameter where the folder holds what is somebody else's, ImageStoreError where it cannot be read.
+
+    One that an interrupted run began to fill is a library already.
+    """
+    try:
+        if not folder.exists() or folder.resolve() == own.resolve() or not any(folder.iterdir()):
+            return
+        ours = any((folder / name).exists() for name in _OF_A_LIBRARY)
+    except NotADirectoryError as error:
+        raise InvalidParameter("--to-data-dir", f"{str(folder)!r} is a file; a folder is expected") from error
+    except OSError as error:
+        raise ImageStoreError(f"folder {str(folder)!r} cannot be read: {error.strerror}") from error
+    if not ours:
+        raise InvalidParameter(
+            "--to-data-dir",
+            f"{str(folder)!r} holds other files and is no library; name a new or an empty folder, or a library's",
+        )
 
 
 def _places(settings: Settings) -> tuple[object, ...]:

@@ -130,7 +130,8 @@ def search(
         )
         if len(files) < 2:
             if files:
-                query = replace(query, image=read_picture(files[0], services.preparer.max_bytes))
+                with naming(file_name(files[0])):
+                    query = replace(query, image=read_picture(files[0], services.preparer.max_bytes))
             load_ms = _load(services, name) if files or url else 0.0
             with naming(file_name(files[0]) if files else ""):
                 answer = services.search.search(name, query, params)

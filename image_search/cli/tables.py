@@ -12,7 +12,7 @@ from rich.table import Table
 from image_search.cli.context import console
 from image_search.cli.ids import short_id
 from image_search.names import rfc3339
-from image_search.types import Failure, ImageRecord
+from image_search.types import Failure, ImageRecord, Refusal
 
 SHOWN_FAILURES = 20
 SHOWN_CHARACTERS = 80
@@ -89,7 +89,7 @@ def print_values(data: dict[str, Any]) -> None:
             click.echo(f"{key:17} {'' if value is None else plain(str(value))}".rstrip())
 
 
-def print_failures(failed: Sequence[Failure], *, err: bool = False) -> None:
+def print_failures(failed: Sequence[Failure | Refusal], *, err: bool = False) -> None:
     """The first of the things that could not be done, and how many more there are."""
     for failure in failed[:SHOWN_FAILURES]:
         click.echo(f"  {plain(failure.path)}: {plain(failure.reason)}", err=err)

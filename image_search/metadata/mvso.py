@@ -97,8 +97,9 @@ def _photos(path: Path, where: str) -> Iterator[ListedPicture | BrokenRow]:
         problem = str(error)
     except OSError as error:
         problem = f"cannot be read: {error.strerror}"
-    # Its folder is what the collection found the photo by: "abandoned_area" and the like.
-    concept = _printable(path.parent.name) if "/" in where else ""
+    # Its folder is what the collection found the photo by: "abandoned_area" and the like; so it is when the folder
+    # itself, or the file alone, is read, in whatever way it is named.
+    concept = _printable(path.parent.resolve().name)
     for photo in reader.photos:
         yield _row(photo, concept, where)
     if problem:

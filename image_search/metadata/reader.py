@@ -44,7 +44,11 @@ def read_list(path: Path) -> Iterator[ListedPicture | BrokenRow]:
         return read_mvso(path)
     if not path.is_file():
         raise InvalidInput(f"{str(path)!r} is no file and no folder, and no public set has that name")
-    kind = _READERS.get(path.suffix.lower()) or (_listed_lines if path.suffix.lower() == ".txt" else _reader_of(path))
+    kind = _READERS.get(path.suffix.lower()) or (
+        _listed_lines
+        if path.suffix.lower() == ".txt"
+        else _reader_of(path, "; and, as lists, XML and text (.xml, .txt)")
+    )
     return _LISTS.get(kind, _listed_lines)(path)
 
 
@@ -78,7 +82,7 @@ _LISTS: Mapping[Callable[[Path], object], Callable[[Path], Iterator[ListedPictur
 """How the kinds of file that hold words are read as lists."""
 
 
-def _reader_of(path: Path) -> Callable[[Path], MetadataTable]:
+def _reader_of(path: Path, more: str = "") -> Callable[[Path], MetadataTable]:
     try:
         with path.open("rb") as file:
             head = file.read(_SNIFF_BYTES)
@@ -96,5 +100,5 @@ def _reader_of(path: Path) -> Callable[[Path], MetadataTable]:
         return read_csv
     raise InvalidInput(
         f"metadata file {path.name!r} is of no known kind; JSONL (.jsonl), CSV (.csv, .tsv), Parquet (.parquet) and "
-        "pickled dictionaries (.pkl) are read"
+        f"pickled dictionaries (.pkl) are read{more}"
     )

@@ -7,8 +7,9 @@ import contextlib
 import fcntl
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import IO
 
-from image_search.errors import Conflict
+from image_search.errors import Conflict, ImageStoreError
 
 
 class SwitchGate:
@@ -24,8 +25,7 @@ class SwitchGate:
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
         """Hold it together with other writers; waits while a switch is made."""
-        # Readable too: NFS shares a lock of such a file only.
-        with self._path.open("a+") as file:
+        with _opened(self._path) as file:
             with self._turnstile():
                 fcntl.flock(file, fcntl.LOCK_SH)
             yield
@@ -33,14 +33,14 @@ class SwitchGate:
     @contextlib.contextmanager
     def switching(self) -> Iterator[None]:
         """Hold it alone; waits for the writers that are inside, and lets no other in."""
-        with self._path.open("a") as file, self._turnstile():
+        with _opened(self._path) as file, self._turnstile():
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
     @contextlib.contextmanager
     def rebuilding(self) -> Iterator[None]:
         """Hold the right to rebuild. Raises Conflict where another has it."""
-        with self._path.with_suffix(".rebuild").open("a") as file:
+        with _opened(self._path.with_suffix(".rebuild")) as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
@@ -50,7 +50,7 @@ class SwitchGate:
     @contextlib.contextmanager
     def _turnstile(self) -> Iterator[None]:
         # flock is not fair: without this, writers that keep coming would keep a switch waiting for ever.
-        with self._path.with_suffix(".turnstile").open("a") as file:
+        with _opened(self._path.with_suffix(".turnstile")) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
@@ -70,9 +70,18 @@ class PictureLocks:
     @contextlib.contextmanager
     def holding(self, image_ids: Sequence[str]) -> Iterator[None]:
         """Hold these pictures alone; always in one order, so that two calls cannot wait for each other."""
-        self._folder.mkdir(exist_ok=True)
         with contextlib.ExitStack() as held:
             for number in sorted({int(image_id[:2], 16) % self.FILES for image_id in image_ids}):
-                file = held.enter_context((self._folder / f"{number:02d}").open("a"))
+                file = held.enter_context(_opened(self._folder / f"{number:02d}"))
                 fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+
+def _opened(path: Path) -> IO[str]:
+    """A file to lock, made where there is none. Raises ImageStoreError where the disk does not let us."""
+    try:
+        path.parent.mkdir(exist_ok=True)
+        # Readable too: NFS shares a lock of such a file only.
+        return path.open("a+")
+    except OSError as error:
+        raise ImageStoreError(f"the lock {path.name} in the data folder cannot be opened: {error.strerror}") from error

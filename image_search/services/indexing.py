@@ -122,9 +122,10 @@ class IndexingService:
         Raises DatasetFormatError, ModelMismatch (before anything of that shard is written).
         """
         started = time.perf_counter()
+        # First what may be missing: a mistyped name makes no collection.
+        infos = [self._shards.describe_vector_shard(path) for path in paths]
         opened = self._collections.open_or_create(collection)
         raw_dim = opened.embedder.raw_dim
-        infos = [self._shards.describe_vector_shard(path) for path in paths]
         for path, info in zip(paths, infos, strict=True):
             if (info.model_id, info.projection_id, info.dim) != (opened.spec.model_id, "none", raw_dim):
                 raise ModelMismatch(

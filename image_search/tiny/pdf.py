@@ -13,7 +13,7 @@ from reportlab.pdfbase.cidfonts import UnicodeCIDFont
 from reportlab.pdfgen.canvas import Canvas
 
 from image_search.tiny.pixels import Bytes, to_image
-from image_search.tiny.summary import Entry, plain_text
+from image_search.tiny.summary import Entry, plain_text, shortened
 
 _MARGIN_PT = 40.0
 _QUERY_PT = 110.0
@@ -50,9 +50,8 @@ def _draw_page(canvas: Any, entry: Entry) -> None:
         x = _MARGIN_PT + index % columns * cell_wide
         y = top - index // columns * cell_high
         _draw_picture(canvas, entry.pictures[index], x, y - edge, edge)
-        score, position = entry.caption(index)
-        _draw_text(canvas, score, x, y - edge - 1.1 * size, size)
-        _draw_text(canvas, position, x, y - edge - 2.2 * size, size)
+        for line, text in enumerate(entry.caption(index), 1):
+            _draw_text(canvas, text, x, y - edge - 1.1 * line * size, size, room=edge)
 
 
 def _grid(count: int, wide: float, high: float) -> tuple[int, float, float]:
@@ -74,11 +73,21 @@ def _draw_picture(canvas: Any, row: Bytes, x: float, y: float, edge: float) -> N
     canvas.drawImage(ImageReader(to_image(row)), x, y, edge, edge)
 
 
-def _draw_text(canvas: Any, text: str, x: float, y: float, size: float) -> None:
-    shown = plain_text(text)
-    canvas.setFont("Helvetica" if _is_western(shown) else _WIDE_FONT, size)
+def _draw_text(canvas: Any, text: str, x: float, y: float, size: float, *, room: float | None = None) -> None:
+    """Write a text, shortened where it has more than so much room."""
+    shown = (
+        plain_text(text)
+        if room is None
+        else shortened(text, room, lambda t: pdfmetrics.stringWidth(t, _font_of(t), size))
+    )
+    canvas.setFont(_font_of(shown), size)
     canvas.drawString(x, y, shown)
 
 
+def _font_of(text: str) -> str:
+    return "Helvetica" if _is_western(text) else _WIDE_FONT
+
+
 def _is_western(text: str) -> bool:
-    return text.isascii() or all(ord(character) < 256 for character in text)
+    # Helvetica has the mark of what was left out, too.
+    return text.isascii() or all(ord(character) < 256 or character == "…" for character in text)

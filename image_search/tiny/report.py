@@ -94,6 +94,7 @@ def make_report(
                 neighbours,
                 archive.pictures(positions),
                 decimals(metric),
+                called,
             )
             _write_files(part, entry)
             yield entry

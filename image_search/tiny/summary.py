@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageFont
@@ -17,6 +17,8 @@ _CELL_PX = EDGE_PX * SCALE
 _GAP_PX = 12
 _LINE_PX = 14
 _TEXT_PX = 12
+_MOST_CHARACTERS = 100
+"""Of a caption: more of them would have room nowhere, and each is measured."""
 _INK = (20, 20, 20)
 
 
@@ -31,11 +33,14 @@ class Entry:
     pictures: Bytes
     """(n, 3072), of the neighbours."""
     decimals: int
+    names: Mapping[int, str]
+    """What the archive calls its pictures, by position; empty where it has no names."""
 
     def caption(self, index: int) -> tuple[str, str]:
-        """(score, position) of a neighbour, as they stand below it."""
+        """(score, name) of a neighbour, as they stand below it; its position where it has no name."""
         one = self.neighbours[index]
-        return f"{one.score:.{self.decimals}f}", f"# {one.position}"
+        name = _on_one_line(self.names.get(one.position, ""))
+        return f"{one.score:.{self.decimals}f}", name or f"# {one.position}"
 
 
 def draw_summary(entry: Entry) -> Image.Image:
@@ -52,14 +57,27 @@ def draw_summary(entry: Entry) -> Image.Image:
         x, y = _GAP_PX + index % COLUMNS * cell_wide, top + index // COLUMNS * cell_high
         _paste(image, entry.pictures[index], x, y)
         for line, text in enumerate(entry.caption(index)):
-            draw.text((x, y + _CELL_PX + line * _LINE_PX), text, _INK, font)
+            draw.text((x, y + _CELL_PX + line * _LINE_PX), shortened(text, _CELL_PX, font.getlength), _INK, font)
     return image
 
 
 def plain_text(text: str) -> str:
     """The text on one line, and not longer than there is room for."""
-    line = "".join(character if character.isprintable() else " " for character in text)
+    line = _on_one_line(text)
     return line if len(line) <= 60 else f"…{line[-59:]}"
+
+
+def shortened(text: str, room: float, width_of: Callable[[str], float]) -> str:
+    """The text, or as much of its beginning (a label) and its end (a number) as there is room for."""
+    kept, shown = min(len(text), _MOST_CHARACTERS), text
+    while kept > 0 and (len(shown) > _MOST_CHARACTERS or width_of(shown) > room):
+        kept -= 1
+        shown = f"{text[: math.ceil(kept / 2)]}…{text[len(text) - kept // 2 :]}"
+    return shown
+
+
+def _on_one_line(text: str) -> str:
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def _paste(image: Image.Image, row: Bytes, x: int, y: int) -> None:

@@ -43,6 +43,36 @@ def test_help(cli: Cli, name: str) -> None:
             assert f"image-search {name}".strip() in outcome.out.split("Example")[1]
 
 
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name])
+def test_every_command_takes_the_options_of_all(cli: Cli, name: str) -> None:
+    taken = [option for parameter in COMMANDS[name].params for option in parameter.opts]
+    assert {"--config", "--data-dir", "--set"} <= set(taken)
+    assert len(taken) == len(set(taken))
+    assert "Options of every command: --config FILE, --data-dir DIR, --set" in cli(*name.split(), "--help").out
+
+
+def test_the_options_of_all_stand_before_or_after_the_command(cli: Cli, gallery: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    assert cli("ingest", gallery, "--data-dir", other, "--json").code == 0
+    check_error(cli("list", "--json"), 1, "no library in")
+    found = [
+        cli("list", "--data-dir", other, "--json"),
+        cli("--data-dir", other, "list", "--json"),
+        cli("list", "--set", f"library.data_dir={other}", "--json"),
+        cli("--set", f"library.data_dir={tmp_path}", "list", "--data-dir", other, "--json"),
+    ]
+    assert all(outcome.json["images"] == found[0].json["images"] != [] for outcome in found)
+    # A group that means its `list` takes them as well, and so does one below it.
+    assert cli("trash", "--data-dir", other, "--json").json["images"] == []
+    assert cli("trash", "list", "--data-dir", other, "--json").json["images"] == []
+    (tmp_path / "mine.ini").write_text(f"[library]\ndata_dir = {tmp_path}\ncollection = mine\n")
+    shown = cli("config", "show", "--config", tmp_path / "mine.ini", "--set", "ingest.threads=3", "--json").json
+    assert shown["library.collection"]["value"] == "mine"
+    assert shown["ingest.threads"]["value"] == "3"
+    check_error(cli("list", "--set", "nonsense", "--json"), 2, "SECTION.KEY=VALUE")
+    check_error(cli("list", "--set", "library.nonsense=1", "--json"), 2, "unknown")
+
+
 def test_the_commands_that_scripts_rely_on() -> None:
     expected = {"ingest", "preprocess", "embed", "index", "export", "import", "search", "show", "delete", "status"}
     expected |= {"check", "fetch", "list", "random", "update", "restore", "trash list", "trash empty"}
@@ -334,7 +364,7 @@ MISUSE: list[tuple[list[str], str]] = [
 
 COULD_NOT: list[tuple[list[str], str]] = [
     (["search", "/nowhere.jpg", "--json"], "nowhere.jpg"),
-    (["search", "{gallery}", "--json"], "cannot be read"),
+    (["search", "{gallery}", "--json"], "gallery: cannot be read: Is a directory"),
     (["search", "{text}", "--json"], "known format"),
     (["search", "{picture}", "--collection", "other", "--json"], "there are: default"),
     (["search", "--id", "0" * 64, "--json"], "0" * 64),

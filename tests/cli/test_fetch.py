@@ -77,12 +77,21 @@ def test_addresses_inside_are_refused_unless_they_are_listed(cli: Cli, web: Web,
     outcome = cli("fetch", source, "-o", out, "--json")
     assert outcome.code == 1
     assert web.asked == []
-    assert {entry["reason"].partition(" is not accepted")[0] for entry in outcome.json["failed"]} == {
+    assert outcome.json["failed"] == []
+    assert {entry["reason"].partition(" is not accepted")[0] for entry in outcome.json["refused"]} == {
         f"port {web.server.port}"
     }
+    entry = f"{web.host}:{web.server.port}"
+    assert {refused["admitted_by"] for refused in outcome.json["refused"]} == {entry}
+    told = cli("fetch", source, "-o", out, "--set", "url_fetch.allow=nas.lan")
+    assert told.code == 1
+    assert "2 refused by the settings" in told.out
+    assert f"--set url_fetch.allow=nas.lan,{entry}\n" in told.out, "what is listed already stays so"
+    assert "for good" not in told.out
     off = cli("--set", "url_fetch.mode=off", *allowed(web, source, "-o", out, "--json"))
     check_error(off, 2, "switched off")
     assert len(failures(out)) == 2, "of what nobody tried nothing is noted"
+    assert cli(*allowed(web, source, "-o", out, "--json")).json["fetched"] == 2, "other settings, another try"
 
 
 def test_options(cli: Cli, web: Web, tmp_path: Path, out: Path) -> None:

@@ -176,7 +176,7 @@ def test_several_pictures_one_of_them_broken(cli: Cli, library: Path, tmp_path: 
     assert [entry["file"] for entry in outcome.json] == [str(file) for file in files]
     assert (names(one)[0], names(four)[0]) == ("red/red_0.jpg", "blue/blue_0.jpg")
     assert two["error"] == {"type": "InvalidImage", "message": "the picture is cut short or damaged"}
-    assert "cannot be read" in three["error"]["message"]
+    assert three["error"]["message"].startswith("cannot be read: "), "its name stands beside it"
 
     shown = cli("search", *files)
     assert shown.code == 1
@@ -219,3 +219,13 @@ def test_what_owners_wrote_does_not_steer_the_terminal(cli: Cli, worded: Path) -
 def test_before_there_is_a_library(cli: Cli, gallery: Path) -> None:
     for given in ((gallery / "red/red_0.jpg",), ("--text", "boat"), ("--random",)):
         check_error(cli("search", *given, "--json"), 1, "ingest some pictures first")
+
+
+def test_an_address_that_is_refused_is_told_with_the_way_out(cli: Cli, library: Path) -> None:
+    inside = "127.0.0.1 is at 127.0.0.1, which is neither public nor listed in url_fetch.allow"
+    way_out = "to admit it, add 127.0.0.1:{} to url_fetch.allow"
+    refused = cli("search", "--url", "http://127.0.0.1/a.jpg", "--json")
+    check_error(refused, 1, f"cannot be fetched: {inside}; {way_out.format(80)}")
+    refused = cli("search", "--url", "http://127.0.0.1:99/a.jpg", "--json")
+    check_error(refused, 2, f"port 99 is not accepted; accepted are 80, 443; {way_out.format(99)}")
+    check_error(cli("search", "--url", "http://nowhere.invalid/a.jpg", "--json"), 1, "cannot be fetched: ")

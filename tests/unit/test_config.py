@@ -96,8 +96,10 @@ def test_a_wrong_file_is_refused_by_name(tmp_path: Path, text: str, reason: str)
 def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "config.ini"
     path.write_bytes(b"\xff\xfe\x00[")
-    with pytest.raises(ConfigError, match=r"config\.ini"):
+    with pytest.raises(ConfigError, match=r"config\.ini: is no text in UTF-8"):
         load(path)
+    with pytest.raises(ConfigError, match="is no file"):
+        load(tmp_path)
 
 
 def test_a_byte_order_mark_and_capitals_do_no_harm(tmp_path: Path) -> None:

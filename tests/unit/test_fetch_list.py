@@ -145,9 +145,9 @@ def test_no_host_is_asked_by_more_than_may(serve: Serve, out: Path) -> None:
             path = f"/{web.host}/{number}.jpg"
             data = answer(picture_of(number + 100 * webs.index(web)))
 
-            def slowly(peer: Peer, data: bytes = data) -> None:
+            def slowly(peer: Peer, data: bytes = data) -> bytes:
                 peer.stopped.wait(0.01)
-                peer.sock.sendall(data)
+                return data
 
             entries.append(web.put(path, slowly))
     assert collecting(*webs, jobs=12, per_host=2).fetch_list(rows(entries), out).fetched == 45
@@ -305,7 +305,6 @@ PERMANENT: dict[str, tuple[Any, str]] = {
     "endless": (forever(answer(b"", length=False), bytes(4096)), "more than the 200,000 bytes"),
     "announced": (answer(b"", "Content-Length: 99999999999", length=False), "more than the 200,000 bytes"),
     "svg": (answer(b"<svg xmlns='http://www.w3.org/2000/svg'/>"), "not a picture of a known format"),
-    "inside": (redirect("http://169.254.169.254/latest/meta-data/"), "neither public nor listed"),
     "file": (redirect("file:///etc/passwd"), "a redirect to what is no acceptable address"),
     "placeholder": (redirect("/photo_unavailable_l.png"), "the picture is gone"),
     "404 in no hurry": (answer(b"", "Retry-After: 1", status="404 Gone"), "status 404"),
@@ -316,9 +315,9 @@ PERMANENT: dict[str, tuple[Any, str]] = {
 
 def test_what_fails_for_good_is_told_and_not_asked_again(web: Web, out: Path) -> None:
     urls = {name: web.put(f"/{name.replace(' ', '-')}", page) for name, (page, _) in PERMANENT.items()}
-    urls |= {"scheme": "ftp://example.com/a.jpg", "loopback": "http://127.0.0.9/a.jpg", "nonsense": "not an address"}
+    urls |= {"scheme": "ftp://example.com/a.jpg", "nonsense": "not an address"}
     reasons = {name: reason for name, (_, reason) in PERMANENT.items()}
-    reasons |= {"scheme": "only http://", "loopback": "neither public nor listed", "nonsense": "address"}
+    reasons |= {"scheme": "only http://", "nonsense": "address"}
     good = web.fill(3)
     service = collecting(web, policy=replace(PATIENT, max_bytes=200_000))
     report = service.fetch_list(rows([*urls.values(), *good]), out)
@@ -338,6 +337,37 @@ def test_what_fails_for_good_is_told_and_not_asked_again(web: Web, out: Path) ->
     assert set(failures(out)) == set(urls.values()) - {urls["gone"]}
 
 
+def test_what_the_settings_refuse_is_told_apart_and_tried_when_they_change(web: Web, other: Web, out: Path) -> None:
+    (direct,) = web.fill(1)
+    there = other.put("/there.jpg", answer(picture_of(5)))
+    urls = {
+        "port": other.put("/port.jpg", answer(picture_of(6))),
+        "inside": "http://127.0.0.9/a.jpg",
+        "moved to another port": web.put("/moved.jpg", redirect(there)),
+        "moved inside": web.put("/inside.jpg", redirect("http://169.254.169.254/latest/meta-data/")),
+    }
+    entries = {
+        "port": f"127.0.0.2:{other.server.port}",
+        "inside": "127.0.0.9:80",
+        "moved to another port": f"127.0.0.2:{other.server.port}",
+        "moved inside": "169.254.169.254:80",
+    }
+    listed = rows([direct, *urls.values()])
+    first = collecting(web).fetch_list(listed, out)
+    assert (first.fetched, first.failed, first.skipped) == (1, (), 0)
+    assert {one.path: one.admitted_by for one in first.refused} == {urls[name]: entries[name] for name in urls}
+    assert {failures(out)[url][1] for url in urls.values()} == {False}
+    assert other.asked == []
+    asked = len(web.asked)
+    second = collecting(web).fetch_list(listed, out)
+    assert sorted(second.refused, key=str) == sorted(first.refused, key=str)
+    assert (second.skipped, second.failed, len(web.asked)) == (0, (), asked), "nobody is asked by the same settings"
+    third = collecting(web, other).fetch_list(listed, out)
+    assert (third.fetched, third.unchanged) == (2, 1)
+    assert {one.path for one in third.refused} == {urls["inside"], urls["moved inside"]}
+    assert set(failures(out)) == {urls["inside"], urls["moved inside"]}
+
+
 def test_a_slow_server_is_left_in_time(web: Web, out: Path) -> None:
     url = web.put("/x.jpg", lambda peer: peer.drip(b"HTTP/1.1 200 OK\r\n"))
     report = collecting(web, policy=HURRIED).fetch_list(rows([url]), out)
@@ -349,9 +379,9 @@ def test_what_moved_is_found_at_its_new_host_under_that_host_s_limit(web: Web, o
     entries = []
     for number in range(20):
 
-        def slowly(peer: Peer, number: int = number) -> None:
+        def slowly(peer: Peer, number: int = number) -> bytes:
             peer.stopped.wait(0.01)
-            peer.sock.sendall(answer(picture_of(number)))
+            return answer(picture_of(number))
 
         there = other.put(f"/new/{number}.jpg", slowly)
         entries.append(web.put(f"/{number}.jpg", redirect(there, "301 Moved")))

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from image_search.errors import ConfigError, InvalidParameter
+from image_search.errors import ConfigError, FetchError, InvalidParameter, NotAdmitted
 from image_search.fetching import UrlFetcher, UrlPolicy
 from tests.unit.test_urls import BAD_FORM, NO_ADDRESS
 from tests.url_servers import (
@@ -234,6 +234,40 @@ def test_a_listed_name_may_lead_into_the_lan(monkeypatch: pytest.MonkeyPatch, se
     fetcher = UrlFetcher(replace(PATIENT, mode="allowlist", allow=("nas.lan",)), resolve=always("192.168.1.20"))
     assert fetcher.fetch("http://nas.lan/") == PICTURE
     assert asked == [("192.168.1.20", 80)]
+
+
+@pytest.mark.parametrize(
+    ("url", "address", "mode"),
+    [
+        ("http://nas.lan/", "192.168.1.20", "public"),
+        ("http://nas.lan:8080/", "192.168.1.20", "public"),
+        ("http://pictures.example:8080/", "1.1.1.1", "public"),
+        ("http://pictures.example/", "1.1.1.1", "allowlist"),
+        ("http://localhost:8080/", "127.0.0.1", "public"),
+        ("http://localhost/", "::1", "public"),
+        ("http://[fd00::7]/", "", "public"),
+        ("http://192.168.1.20:81/", "", "public"),
+        ("http://169.254.1.1/", "", "allowlist"),
+    ],
+)
+def test_a_refusal_names_the_entry_that_admits_the_address(
+    url: str, address: str, mode: Any, monkeypatch: pytest.MonkeyPatch, serve: Serve
+) -> None:
+    server, real = serve(answer()), socket.create_connection
+    monkeypatch.setattr(
+        socket, "create_connection", lambda _address, timeout: real(("127.0.0.1", server.port), timeout)
+    )
+    allow: tuple[str, ...] = ("other.example",)
+    # The port is judged first, then where the name leads.
+    for _ in range(3):
+        try:
+            fetched = UrlFetcher(replace(PATIENT, mode=mode, allow=allow), resolve=always(address)).fetch(url)
+            break
+        except (FetchError, NotAdmitted) as error:
+            assert error.admitted_by not in ("", *allow)
+            allow = (*allow, error.admitted_by)
+    assert fetched == PICTURE
+    assert len(allow) > 1
 
 
 def test_switched_off_it_says_so() -> None:

@@ -11,7 +11,14 @@ from typing import Any
 
 import pytest
 
-from image_search.errors import CollectionNotFound, ImageNotFound, InvalidImage, InvalidParameter, UnsupportedFormat
+from image_search.errors import (
+    CollectionNotFound,
+    ImageNotFound,
+    ImageStoreError,
+    InvalidImage,
+    InvalidParameter,
+    UnsupportedFormat,
+)
 from image_search.filters import parse_filter
 from image_search.metadata.words import (
     MAX_FIELDS_BYTES,
@@ -22,7 +29,7 @@ from image_search.metadata.words import (
     Words,
 )
 from image_search.services.changes import Changes
-from image_search.services.gate import PictureLocks
+from image_search.services.gate import PictureLocks, SwitchGate
 from image_search.services.scanning import Source
 from image_search.types import ImageRecord, SearchParams
 from image_search.wiring import Services
@@ -332,6 +339,20 @@ def test_an_edit_in_the_moment_of_a_switch_is_in_the_new_collection(
     services.indexing.rebuild("default", projection="random:8")
     edits[0].join()
     assert services.library.get("default", fox.image_id).title == "in between"
+
+
+def test_a_data_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    for name in ("switch.lock", "switch.rebuild", "locks/16"):
+        (tmp_path / name).mkdir(parents=True)
+    gate = SwitchGate(tmp_path / "switch.lock")
+    for hold in (
+        gate.writing,
+        gate.switching,
+        gate.rebuilding,
+        lambda: PictureLocks(tmp_path / "locks").holding(["10"]),
+    ):
+        with pytest.raises(ImageStoreError, match="in the data folder cannot be opened"), hold():
+            pass
 
 
 def _hold(folder: Path, image_id: str, held: Any, let_go: Any) -> None:

@@ -144,7 +144,7 @@ def test_a_broken_line_does_not_end_the_list(tmp_path: Path) -> None:
     [
         ("l.csv", "title\nx\n", "must name the columns"),
         ("l.pkl", b"\x80\x04}\x94.garbage"[:-9], "pickle"),
-        ("l.dat", "nothing of ours", "no known kind"),
+        ("l.dat", "nothing of ours", r"no known kind.*XML and text \(\.xml, \.txt\)"),
         ("l.jsonl", b'{"url": "\xff"}', "UTF-8"),
     ],
 )
@@ -214,9 +214,18 @@ def test_a_photo_of_the_collection(tmp_path: Path) -> None:
         ),
     )
     assert rows(folder) == [expected]
-    (alone,) = rows(folder / "english" / "abandoned_building" / "1.xml")
-    assert isinstance(alone, ListedPicture)
-    assert (alone.url, alone.words.fields.get("concept")) == (expected.url, None)
+
+
+def test_the_concept_is_the_same_whatever_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = mvso(tmp_path, PHOTO)
+    inner = folder / "english" / "abandoned_building"
+    (tmp_path / "link").symlink_to(inner)
+    monkeypatch.chdir(inner)
+    ways = (folder, folder / "english", inner, inner / "1.xml", tmp_path / "link", Path(), Path("1.xml"), Path("../."))
+    for given in ways:
+        (found,) = rows(given)
+        assert isinstance(found, ListedPicture)
+        assert found.words.fields["concept"] == "abandoned_building", given
 
 
 def test_a_list_of_photos(tmp_path: Path) -> None:

@@ -114,6 +114,12 @@ def test_pictures_imported_without_files_get_them(services: Services, gallery: P
         assert other.library.thumbnail(image_id)
 
 
+def test_a_shard_that_is_not_there_makes_no_collection(services: Services, tmp_path: Path) -> None:
+    with pytest.raises(DatasetFormatError, match=r"none\.h5: no such file"):
+        services.indexing.add_shards("new", [tmp_path / "none.h5"])
+    assert not services.collections.exists("new")
+
+
 def test_vectors_of_another_length_are_refused_before_anything_is_kept(services: Services, tmp_path: Path) -> None:
     record = ImageRecord("0" * 64, "originals/00/" + "0" * 64, (9, 9))
     info = ShardInfo(MEAN_COLOUR_MODEL, "none", 10, 1)

@@ -15,8 +15,10 @@ from PIL import Image
 
 from image_search.errors import InvalidInput, InvalidParameter
 from image_search.tiny.archive import Archive
+from image_search.tiny.names import names_path
 from image_search.tiny.pixels import prepare
 from image_search.tiny.report import CONTENTS, MOST_NEIGHBOURS, make_report
+from image_search.tiny.summary import shortened
 from tests.support import draw
 from tests.tiny_archives import image_of, packed
 
@@ -67,9 +69,9 @@ def test_everything_is_there_and_says_the_same(tmp_path: Path, queries: Path) ->
             assert [float(score) for score, _ in lines] == sorted(float(score) for score, _ in lines)
             plain = np.linalg.norm(archive.pictures([int(lines[0][1])])[0].astype(float) - row)
             assert lines[0][0] == f"{plain:.4f}"
-            for score, position in lines:
+            for (score, _), one in zip(lines, neighbours, strict=True):
                 assert f"({score}) Tj" in text
-                assert f"(# {position}) Tj" in text
+                assert f"({one['name']}) Tj" in text
             with Image.open(out / f"summary_images/{name}.png") as image:
                 small = image.crop((12, 12, 108, 108)).resize((32, 32), Image.Resampling.NEAREST)
                 assert small.tobytes() == image_of(row).tobytes()
@@ -77,6 +79,47 @@ def test_everything_is_there_and_says_the_same(tmp_path: Path, queries: Path) ->
                 assert first.tobytes() == image_of(archive.pictures([int(lines[0][1])])[0]).tobytes()
         assert r"(red \(1\).png) Tj" in texts[1]
         assert neighbours[0]["name"].endswith(".png")
+
+
+def test_an_archive_without_names_shows_positions(tmp_path: Path, queries: Path) -> None:
+    db = packed(tmp_path)
+    names_path(db).unlink()
+    with Archive(db) as archive:
+        make_report(queries, archive, tmp_path / "out", 3)
+    index = json.loads((tmp_path / "out/report.json").read_text())
+    for query, text in zip(index["queries"], pages(tmp_path / "out/summary.pdf"), strict=True):
+        assert [one["name"] for one in query["neighbours"]] == [None] * 3
+        assert all(f"(# {one['position']}) Tj" in text for one in query["neighbours"])
+
+
+def test_a_long_name_keeps_its_label_and_its_end(tmp_path: Path, queries: Path) -> None:
+    db = packed(tmp_path)
+    long = [f"ship/{'a very long name ' * 90}{position:04}.jpg\n" for position in range(40)]
+    names_path(db).write_text("".join(long))
+    with Archive(db) as archive:
+        make_report(queries, archive, tmp_path / "out", 5)
+        index = json.loads((tmp_path / "out/report.json").read_text())
+        for query, text in zip(index["queries"], pages(tmp_path / "out/summary.pdf"), strict=True):
+            for one in query["neighbours"]:
+                assert re.search(rf"\(ship/[^)]*{one['position']:04}\.jpg\) Tj", text)
+        # No caption reaches into the next picture's place.
+        picture = Image.open(tmp_path / "out/summary_images/blue.jpg.png")
+        assert set(picture.crop((109, 230, 119, 260)).get_flattened_data()) == {(255, 255, 255)}
+
+
+@pytest.mark.parametrize(
+    ("text", "room", "shown"),
+    [
+        ("ship/0012.jpg", 13, "ship/0012.jpg"),
+        ("ship/0012.jpg", 12, "ship/0…2.jpg"),
+        ("ship/0012.jpg", 7, "shi…jpg"),
+        ("ship", 1, "…"),
+        ("ship", 0, "…"),
+        ("", 5, ""),
+    ],
+)
+def test_a_text_is_shortened_in_the_middle(text: str, room: int, shown: str) -> None:
+    assert shortened(text, room, len) == shown
 
 
 def test_the_same_again_replaces_it_with_the_same(tmp_path: Path, queries: Path) -> None:
@@ -98,7 +141,7 @@ def test_as_many_neighbours_as_a_page_has(tmp_path: Path, queries: Path) -> None
     with Archive(packed(tmp_path, 50)) as archive:
         make_report(queries, archive, tmp_path / "out", MOST_NEIGHBOURS)
         text = pages(tmp_path / "out/summary.pdf")[0]
-        assert text.count("(# ") == 50
+        assert len(re.findall(r"\(\d\d/.*\.png\) Tj", text)) == 50
         # The lower edge of whatever is drawn stays on the page.
         assert min(float(y) for y in re.findall(r"1 0 0 1 [\d.]+ (-?[\d.]+) Tm", text)) > 0
 

@@ -55,6 +55,10 @@ class Missed:
     may_pass: bool
     """A later run tries again."""
     line: int
+    admitted_by: str = ""
+    """The entry of url_fetch.allow that would admit it; "" = it was not refused by the settings."""
+    rules: str = ""
+    """By which it was refused (`CollectTuning.rules`)."""
 
 
 class CollectedFolder:
@@ -162,11 +166,12 @@ class CollectedFolder:
             self._note_kept(url, (kept.file, kept.size_bytes), kept.sha256, words, reduced=False)
         return True
 
-    def miss(self, url: str, reason: str, *, may_pass: bool) -> None:
-        """Note that the picture of an address could not be had."""
+    def miss(self, url: str, reason: str, *, may_pass: bool, admitted_by: str = "", rules: str = "") -> None:
+        """Note that the picture of an address could not be had, or that the `rules` in force refuse it."""
+        refused = {"admitted_by": admitted_by, "rules": rules} if admitted_by else {}
         with self._lock, disk_errors():
-            line = self._append({"url": url, "failed": reason, "retryable": may_pass})
-            self._known[url] = Missed(reason, may_pass, line)
+            line = self._append({"url": url, "failed": reason, "retryable": may_pass, **refused})
+            self._known[url] = Missed(reason, may_pass, line, admitted_by, rules)
 
     def miss_row(self, where: str, reason: str) -> None:
         """Tell of a row of the list, which has no address, in this run's failures."""
@@ -219,7 +224,10 @@ class CollectedFolder:
             # A damaged disk: its address counts as unknown, and its picture, fetched again, is written over itself.
             return
         if "failed" in entry:
-            self._known[entry["url"]] = Missed(str(entry["failed"]), bool(entry.get("retryable")), self._lines)
+            admitted_by, rules = str(entry.get("admitted_by", "")), str(entry.get("rules", ""))
+            self._known[entry["url"]] = Missed(
+                str(entry["failed"]), bool(entry.get("retryable")), self._lines, admitted_by, rules
+            )
             return
         file, size, sha256 = str(entry["file"]), int(entry["bytes"]), str(entry["sha256"])
         words, reduced = entry.get("digest", 0), bool(entry.get("reduced"))
@@ -260,7 +268,8 @@ class CollectedFolder:
     def _failure_lines(self) -> Iterator[bytes]:
         for url, known in self._known.items():
             if isinstance(known, Missed):
-                yield _json_line({"url": url, "reason": known.reason, "retryable": known.may_pass})
+                refused = {"admitted_by": known.admitted_by} if known.admitted_by else {}
+                yield _json_line({"url": url, "reason": known.reason, "retryable": known.may_pass, **refused})
         for row in self._broken_rows:
             yield _json_line({"row": row.path, "reason": row.reason, "retryable": False})
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
-from image_search.errors import FetchError, InvalidInput, InvalidParameter
+from image_search.errors import FetchError, InvalidInput, InvalidParameter, NotAdmitted
 from image_search.interfaces import UrlOpener
 from image_search.metadata.listed import BrokenRow, ListedPicture
 from image_search.services.collecting.folder import CollectedFolder, Kept, Missed
@@ -18,7 +18,7 @@ from image_search.services.collecting.pictures import check_picture, file_name
 from image_search.services.collecting.polite import PoliteQueue
 from image_search.services.collecting.waiting import Patience, Stopped, is_too_much
 from image_search.services.progress import Progress, ProgressListener
-from image_search.types import Failure, FetchReport
+from image_search.types import Failure, FetchReport, Refusal
 from image_search.urls import FIELD, Target
 
 WINDOW = 2000
@@ -27,6 +27,7 @@ MAX_REDIRECTS = 3
 PUBLISH_EVERY_S = 60.0
 _PUBLISHING_SHARE = 0.05
 """Of the time: the metadata of a million pictures takes a while to write."""
+_OUTCOMES = ("fetched", "unchanged", "duplicates", "failed", "skipped", "repeated", "refused")
 _PLACEHOLDER = re.compile(
     r"(?:(?:photo|image|picture|media|file)[_-]?)?(?:unavailable|not[_-]?available|removed|deleted|missing)"
     r"(?:[_-][a-z]{1,2})?\.[a-z]{3,4}",
@@ -44,6 +45,8 @@ class CollectTuning:
     per_host: int
     max_pixels: int
     patience: Patience = field(default_factory=Patience)
+    rules: str = ""
+    """Stands for which addresses are admitted; what other rules refused is tried again."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,7 @@ class ListedRun:
         self._health: dict[str, _Health] = {}
         self._counts: Counter[str] = Counter()
         self._failures: list[Failure] = []
+        self._refusals: list[Refusal] = []
         self._lock = threading.Lock()
         self._errors: list[BaseException] = []
         self._total: int | None = None
@@ -137,6 +141,7 @@ class ListedRun:
             folder=str(self._folder.root),
             reworded=self._counts["reworded"],
             interrupted=self._stop.is_set(),
+            refused=tuple(self._refusals),
         )
 
     def _feed(self, rows: Iterable[ListedPicture | BrokenRow], limit: int | None) -> None:
@@ -164,8 +169,12 @@ class ListedRun:
             if self._folder.reword(picture.url, known, picture.words):
                 self._count("reworded")
             self._count("unchanged")
-        elif isinstance(known, Missed) and not known.may_pass and not self._retry_failed:
+        elif not isinstance(known, Missed) or known.may_pass or self._retry_failed:
+            self._enqueue(_Task(picture, picture.url))
+        elif not known.admitted_by:
             self._count("skipped")
+        elif known.rules == self._tuning.rules:
+            self._count("refused", refusal=Refusal(picture.url, known.reason, known.admitted_by))
         else:
             self._enqueue(_Task(picture, picture.url))
 
@@ -213,7 +222,8 @@ class ListedRun:
             return
         except InvalidInput as error:
             self._went_well(host)
-            self._miss(task, str(error).removeprefix(f"{FIELD}: "), may_pass=False)
+            entry = error.admitted_by if isinstance(error, NotAdmitted) else ""
+            self._miss(task, str(error).removeprefix(f"{FIELD}: "), may_pass=False, admitted_by=entry)
             return
         self._went_well(host)
         self._keep(task, b"".join(chunks))
@@ -272,7 +282,7 @@ class ListedRun:
             again = replace(task, attempts=task.attempts + 1)
             self._enqueue(again, after_s=patience.wait_s(again.attempts))
         else:
-            self._miss(task, error.reason, may_pass=error.retryable)
+            self._miss(task, error.reason, may_pass=error.retryable, admitted_by=error.admitted_by)
 
     def _went_well(self, host: str) -> None:
         self._queue.went_well(host)
@@ -280,17 +290,25 @@ class ListedRun:
             health = self._health[host]
             health.silent = health.too_much = 0
 
-    def _miss(self, task: _Task, reason: str, *, may_pass: bool) -> None:
+    def _miss(self, task: _Task, reason: str, *, may_pass: bool, admitted_by: str = "") -> None:
         url = task.picture.url
-        self._folder.miss(url, reason, may_pass=may_pass)
-        self._count("failed", failure=Failure(url, reason))
+        if admitted_by:
+            self._folder.miss(url, reason, may_pass=may_pass, admitted_by=admitted_by, rules=self._tuning.rules)
+            self._count("refused", refusal=Refusal(url, reason, admitted_by))
+        else:
+            self._folder.miss(url, reason, may_pass=may_pass)
+            self._count("failed", failure=Failure(url, reason))
 
-    def _count(self, what: str, *, failure: Failure | None = None, size_bytes: int = 0) -> None:
+    def _count(
+        self, what: str, *, failure: Failure | None = None, refusal: Refusal | None = None, size_bytes: int = 0
+    ) -> None:
         with self._lock:
             self._counts[what] += 1
             self._counts["bytes"] += size_bytes
             if failure is not None:
                 self._failures.append(failure)
+            if refusal is not None:
+                self._refusals.append(refusal)
             if due := time.monotonic() > self._publish_at_s:
                 self._publish_at_s = float("inf")
         self._tell()
@@ -302,7 +320,7 @@ class ListedRun:
 
     def _tell(self) -> None:
         with self._lock:
-            done = sum(self._counts[k] for k in ("fetched", "unchanged", "duplicates", "failed", "skipped", "repeated"))
+            done = sum(self._counts[what] for what in _OUTCOMES)
             self._on_progress(Progress("fetching", done, self._total, len(self._failures)))
 
     def _given_up(self) -> bool:
