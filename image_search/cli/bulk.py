@@ -134,7 +134,9 @@ def export_command(
       image-search export library.h5
       image-search export --features-only so-far.h5
     """
-    with context.services() as services, progress_bar() as on_progress:
+    # What `embed` left is there before any library is.
+    creates = features_only and context.has_staged()
+    with context.services(creates=creates) as services, progress_bar() as on_progress:
         export = services.transfer.export_features if features_only else services.transfer.export
         report = export(context.collection(collection), output, on_progress=on_progress)
 
