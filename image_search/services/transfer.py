@@ -185,19 +185,21 @@ class TransferService:
         finder = PictureFinder(pictures, self._preparer) if pictures else None
         paths, infos, provider = self.check_import(collection, path)
         first = infos[0]
-        if first.projection_id == "none":
-            self._collections.open_or_create(collection, provider)
-        elif not self._collections.exists(collection):
+        projected = first.projection_id != "none"
+        if projected and not self._collections.exists(collection):
             self._bring_projection(provider, paths[0], first.projection_id)
+        wanted_dim = provider.get(first.projection_id).dim
+        # Before a collection is made: a wrong file must leave none.
+        if wrong := [info.dim for info in infos if info.dim != wanted_dim]:
+            raise ModelMismatch(f"{path.name}: vectors of {wrong[0]} numbers; the model gives {wanted_dim}")
+        if projected:
             self._collections.create_if_absent(
                 collection, lambda: self._collections.new_spec(first.projection_id, provider=provider)
             )
-        opened = self._collections.open(collection)
+        else:
+            self._collections.open_or_create(collection, provider)
         # Again: it may have come into being, or been replaced, since it was looked at.
         self._check_same(collection, path.name, first)
-        wanted_dim = opened.embedder.raw_dim if first.projection_id == "none" else opened.spec.dim
-        if any(info.dim != wanted_dim for info in infos):
-            raise ModelMismatch(f"{path.name}: vectors of {first.dim} numbers; the model gives {wanted_dim}")
         total = sum(info.count for info in infos)
         batches = (batch for p in paths for batch in self._shards.read_vector_shard(p, BATCH))
         failed: list[Failure] = []
@@ -210,7 +212,7 @@ class TransferService:
 
         report = self._import(
             collection,
-            self._sound(batches, failed, unit=first.projection_id != "none", stop=stop),
+            self._sound(batches, failed, unit=projected, stop=stop),
             total,
             projection_id=first.projection_id,
             started=started,
@@ -297,12 +299,12 @@ class TransferService:
         if spec.model_id != found.model_id:
             raise ModelMismatch(
                 f"{name}: vectors of model {found.model_id}; collection {collection!r} holds those of "
-                f"{spec.model_id}. Import into a new collection: --collection NAME"
+                f"{spec.model_id}. Import it into a new collection"
             )
         if found.projection_id not in ("none", spec.projection_id):
             raise ModelMismatch(
                 f"{name}: vectors of projection {found.projection_id}; collection {collection!r} has "
-                f"{spec.projection_id}. Import into a new collection: --collection NAME"
+                f"{spec.projection_id}. Import it into a new collection"
             )
 
     def _bring_projection(self, provider: EmbedderProvider, path: Path, projection_id: str) -> None:
