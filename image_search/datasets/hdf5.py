@@ -135,7 +135,7 @@ def read_vector_shard(path: Path, batch_size: int = 1024) -> Iterator[tuple[list
         vectors = file["vectors"]
         for start in range(0, vectors.shape[0], batch_size):
             rows = np.asarray(vectors[start : start + batch_size], dtype=np.float32)
-            yield _read_records(file, start, start + len(rows)), rows
+            yield _read_records(path, file, start, start + len(rows)), rows
 
 
 def write_picture_shard(
@@ -157,7 +157,7 @@ def read_picture_shard(path: Path, batch_size: int = 64) -> Iterator[tuple[list[
         pictures = file["pictures"]
         for start in range(0, pictures.shape[0], batch_size):
             rows = [row.tobytes() for row in pictures[start : start + batch_size]]
-            yield _read_records(file, start, start + len(rows)), rows
+            yield _read_records(path, file, start, start + len(rows)), rows
 
 
 @dataclass(frozen=True)
@@ -268,8 +268,14 @@ def _append(dataset: Any, rows: Any) -> None:
         dataset[start:] = rows
 
 
-def _read_records(file: Any, start: int, stop: int) -> list[ImageRecord]:
-    return [record_from_json(line.decode()) for line in file["records"][start:stop]]
+def _read_records(path: Path, file: Any, start: int, stop: int) -> list[ImageRecord]:
+    records = []
+    for row, line in enumerate(file["records"][start:stop], start):
+        try:
+            records.append(record_from_json(line.decode()))
+        except DatasetFormatError as error:
+            raise DatasetFormatError(f"{path.name}: row {row}: {error}") from error
+    return records
 
 
 def _info(file: Any) -> ShardInfo:

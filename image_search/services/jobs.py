@@ -69,6 +69,8 @@ JobHandler: TypeAlias = Callable[[Mapping[str, Any], ProgressListener, threading
 When the event is set it ends early and raises JobStopped; where its work is done by then, it returns.
 """
 
+RetryCheck: TypeAlias = Callable[[Job], str]
+"""Why a job of one kind that has ended cannot be done again, "" where it can."""
 DailyWork: TypeAlias = Callable[[threading.Event], object]
 """Something that is done at the start and once a day; ends early when the event is set."""
 
@@ -95,8 +97,9 @@ Jobs: TypeAlias = list[Job]
 class JobStore:
     """Jobs in an SQLite file. Safe to call from several threads and processes."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, *, retry_checks: Mapping[str, RetryCheck] | None = None) -> None:
+        """`retry_checks`: of those kinds of job that cannot always be done again."""
+        self._path, self._retry_checks = path, retry_checks or {}
         path.parent.mkdir(parents=True, exist_ok=True)
         with self._transaction() as db:
             write_ahead(db)
@@ -192,11 +195,18 @@ class JobStore:
     def retry(self, job_id: str) -> Job:
         """A new job that does the same again. Raises JobNotFound; Conflict where there is nothing to try again."""
         job = self.get(job_id)
-        if job.state in ("queued", "running"):
-            raise Conflict(f"job {job_id} is {job.state}: only a job that has ended can be tried again")
-        if job.state == "done" and not job.failed and not self.failures(job_id, limit=1):
-            raise Conflict(f"job {job_id} is done and had no failures: there is nothing to try again")
+        if reason := self.why_no_retry(job):
+            raise Conflict(reason)
         return self.create(job.kind, job.params)
+
+    def why_no_retry(self, job: Job) -> str:
+        """Why `retry` refuses a job, "" where it does not."""
+        if job.state in ("queued", "running"):
+            return f"job {job.job_id} is {job.state}: only a job that has ended can be tried again"
+        if job.state == "done" and not job.failed and not self._has_failures(job.job_id):
+            return f"job {job.job_id} is done and had no failures: there is nothing to try again"
+        check = self._retry_checks.get(job.kind)
+        return check(job) if check else ""
 
     def add_failures(self, job_id: str, failures: Sequence[Failure]) -> None:
         """Write down what the job could not do, after what is written down already."""
@@ -233,6 +243,10 @@ class JobStore:
             ).fetchall()
         return [_job(row) for row in rows]
 
+    def _has_failures(self, job_id: str) -> bool:
+        with self._transaction() as db:
+            return db.execute("SELECT 1 FROM failures WHERE job_id = ? LIMIT 1", (job_id,)).fetchone() is not None
+
     def _set(self, job_id: str, **values: Any) -> None:
         values["updated_at_s"] = time.time()
         assignments = ", ".join(f"{name} = ?" for name in values)
@@ -266,9 +280,11 @@ class JobRunner:
         *,
         poll_s: float = 1.0,
         daily: DailyWork | None = None,
+        on_done: Callable[[Job], object] = lambda _: None,
     ) -> None:
-        """`daily` is done between two jobs."""
+        """`daily` is done between two jobs; `on_done` is told of a job once it is written down as done."""
         self._store, self._handlers, self._poll_s = store, handlers, poll_s
+        self._on_done = on_done
         self._daily, self._daily_due_s = daily, 0.0
         self._wake = threading.Event()
         self._closing = threading.Event()
@@ -337,6 +353,8 @@ class JobRunner:
             self._store.put_back(job.job_id)
         else:
             self._store.finish(job.job_id, "failed" if error else "done", error, result)
+            if not error:
+                self._on_done(job)
 
     def _work(self, job: Job, report: ProgressListener, stop: threading.Event) -> tuple[str, JobResult]:
         """Do it; why it failed, "" where it did not, and what it brought."""

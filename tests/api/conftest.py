@@ -110,7 +110,8 @@ def running(stocked: Services) -> Services:
         stocked.locks,
         switch_grace_s=0.1,
     )
-    runner = JobRunner(stocked.jobs, {"rebuild": indexing.run_job, "import": stocked.exchange.run_job}, poll_s=0.02)
+    handlers = {"rebuild": indexing.run_job, "import": stocked.exchange.run_job}
+    runner = JobRunner(stocked.jobs, handlers, poll_s=0.02, on_done=stocked.exchange.forget)
     stocked.__dict__.update(indexing=indexing, runner=runner)
     runner.start()
     return stocked
