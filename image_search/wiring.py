@@ -47,7 +47,7 @@ from image_search.services.stages import StagesService
 from image_search.services.transfer import TransferService
 from image_search.services.trash import Trash
 from image_search.storage.keys import model_slug
-from image_search.types import IndexSpec
+from image_search.types import IndexSpec, Job
 
 _BATCH_SIZES: Mapping[str, int] = {"cpu": 16, "cuda": 64}
 _CARD_THREADS = 2
@@ -219,7 +219,11 @@ class Services:
             "rebuild": lambda params, on_progress, stop: self.indexing.run_job(params, on_progress, stop),
             IMPORT: lambda params, on_progress, stop: self.exchange.run_job(params, on_progress, stop),
         }
-        return JobRunner(self.jobs, handlers, daily=self._tend, on_done=lambda job: self.exchange.forget(job))
+        return JobRunner(self.jobs, handlers, daily=self._tend, on_end=self._job_ended)
+
+    def _job_ended(self, job: Job, problem: Exception | None) -> None:
+        if job.kind == IMPORT:
+            self.exchange.ended(job, problem)
 
     @property
     def staged_pictures(self) -> Path:

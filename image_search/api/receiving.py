@@ -41,7 +41,7 @@ def receive_file(target: BinaryIO, most_bytes: int) -> str:
         # werkzeug ends a body without a length at the limit and says nothing; to read on raises.
         request.stream.read(1)
     if not target.tell():
-        raise InvalidParameter(PART, "is missing: send an exported file")
+        raise InvalidParameter(PART, "is empty or missing: send an exported file")
     return ""
 
 

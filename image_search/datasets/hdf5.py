@@ -17,6 +17,7 @@ import errno
 import io
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import uuid
@@ -89,25 +90,36 @@ def check_vector_shard(path: Path, *, rows: bool = False, give_up: Callable[[], 
     Another process looks: a file that crashes the C library, or wants all memory, is one that is refused. Raises
     DatasetFormatError.
     """
+    while True:
+        code, said = _tried(path, rows=rows, give_up=give_up)
+        if give_up():
+            return
+        # Ended from outside, as by a Ctrl-C that meets every process of a terminal: that says nothing about the file.
+        if code not in (-signal.SIGINT, -signal.SIGTERM):
+            break
+    try:
+        found = json.loads(said)
+    except ValueError as error:
+        raise DatasetFormatError(
+            f"{path.name}: is damaged or made to do harm: reading it ended the reader ({code})"
+        ) from error
+    if "refused" in found:
+        raise DatasetFormatError(found["refused"])
+
+
+def _tried(path: Path, *, rows: bool, give_up: Callable[[], bool]) -> tuple[int, bytes]:
+    """How the other process ended, and what it said; it is killed where `give_up` says so."""
     # Our own program, and a file that the caller named.
     command = [sys.executable, "-m", "image_search.datasets.trial", str(path), *(["rows"] if rows else [])]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as child:  # noqa: S603
         while True:
             try:
                 said = child.communicate(timeout=LOOK_UP_EVERY_S)[0]
-                break
             except subprocess.TimeoutExpired:
                 if give_up():
                     child.kill()
-                    return
-    try:
-        found = json.loads(said)
-    except ValueError as error:
-        raise DatasetFormatError(
-            f"{path.name}: is damaged or made to do harm: reading it ended the reader ({child.returncode})"
-        ) from error
-    if "refused" in found:
-        raise DatasetFormatError(found["refused"])
+            else:
+                return child.returncode, said
 
 
 def check_stored(path: Path) -> None:

@@ -82,8 +82,7 @@ class ExchangeService:
     ) -> Mapping[str, Any]:
         """Import a file that was received; how many pictures came in, were there, have no file, failed.
 
-        The file stays until `forget`, so that the job can be done again where its end was not written down; for a day,
-        where it did not come to its end.
+        The file stays until `ended`, so that the job can be done again where its end was not written down.
         """
         path = kept_file(self._folder, params)
         called = params.get("name", "")
@@ -105,10 +104,12 @@ class ExchangeService:
             "failed": len(report.failed),
         }
 
-    def forget(self, job: Job) -> None:
-        """Remove the file of an import that is written down as done; other jobs have none."""
-        if job.kind != IMPORT:
-            return
+    def ended(self, job: Job, problem: Exception | None) -> None:
+        """Remove the file of an import whose end is written down, unless to try again may help: then it stays a day."""
+        if problem is None or isinstance(problem, DatasetFormatError):
+            self._forget(job)
+
+    def _forget(self, job: Job) -> None:
         path = kept_file(self._folder, job.params)
         try:
             path.unlink(missing_ok=True)
@@ -122,7 +123,7 @@ class ExchangeService:
         imports = [job for job in self._jobs.list(limit=1000) if job.kind == IMPORT]
         for job in imports:
             if job.state == "done":
-                self.forget(job)
+                self._forget(job)
         wanted = {job.params.get("file") for job in imports if job.state in ("queued", "running")}
         for path in self._folder.iterdir():
             try:

@@ -280,11 +280,11 @@ class JobRunner:
         *,
         poll_s: float = 1.0,
         daily: DailyWork | None = None,
-        on_done: Callable[[Job], object] = lambda _: None,
+        on_end: Callable[[Job, Exception | None], object] = lambda _job, _problem: None,
     ) -> None:
-        """`daily` is done between two jobs; `on_done` is told of a job once it is written down as done."""
+        """`daily` is done between two jobs; `on_end` is told of a job whose end is written down, and why it failed."""
         self._store, self._handlers, self._poll_s = store, handlers, poll_s
-        self._on_done = on_done
+        self._on_end = on_end
         self._daily, self._daily_due_s = daily, 0.0
         self._wake = threading.Event()
         self._closing = threading.Event()
@@ -341,37 +341,38 @@ class JobRunner:
                 self._store.add_failures(job.job_id, progress.failures)
 
         try:
-            error, result = self._work(job, report, stop)
+            problem, error, result = self._work(job, report, stop)
         except JobStopped:
             self._store.put_back(job.job_id)
             return
         finally:
             ended.set()
             watcher.join()
-        if error and self._closing.is_set():
+        if problem and self._closing.is_set():
             # Not the job's fault, whatever it met while everything closed around it: the next start takes it up.
             self._store.put_back(job.job_id)
         else:
-            self._store.finish(job.job_id, "failed" if error else "done", error, result)
-            if not error:
-                self._on_done(job)
+            self._store.finish(job.job_id, "failed" if problem else "done", error, result)
+            self._on_end(job, problem)
 
-    def _work(self, job: Job, report: ProgressListener, stop: threading.Event) -> tuple[str, JobResult]:
-        """Do it; why it failed, "" where it did not, and what it brought."""
+    def _work(
+        self, job: Job, report: ProgressListener, stop: threading.Event
+    ) -> tuple[Exception | None, str, JobResult]:
+        """Do it; why it failed, also in words for the job's reader, and what it brought."""
         try:
-            return "", self._handlers[job.kind](job.params, report, stop)
+            return None, "", self._handlers[job.kind](job.params, report, stop)
         except JobStopped:
             raise
         except BackendError as problem:
             # Its text may hold an upstream's: that belongs into the log, not into an answer.
             _log.warning("job %s failed: %s", job.job_id, problem)
-            return "a part of the service failed; its log says which", None
+            return problem, "a part of the service failed; its log says which", None
         except ImageSearchError as problem:
-            return str(problem), None
+            return problem, str(problem), None
         except Exception as problem:  # noqa: BLE001 - written to the log and to the job
             # What is no error of ours is a defect: the log has it, the job's reader gets no internals.
             _log.exception("job %s failed", job.job_id)
-            return f"internal error ({type(problem).__name__})", None
+            return problem, f"internal error ({type(problem).__name__})", None
 
     def _watch(self, job_id: str, stop: threading.Event, ended: threading.Event) -> None:
         """Keep the lease while the job runs, also while it comes to its stop, and pass a cancellation on."""

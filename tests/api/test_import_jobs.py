@@ -23,7 +23,7 @@ def test_a_job_that_is_stopped_goes_on_where_it_was(client: FlaskClient, stocked
     stop.set()
     job = send(client, exported(client)).get_json()["job"]
     handlers = {"import": stocked.exchange.run_job}
-    runner = JobRunner(stocked.jobs, handlers, poll_s=0.02, on_done=stocked.exchange.forget)
+    runner = JobRunner(stocked.jobs, handlers, poll_s=0.02, on_end=stocked.exchange.ended)
     claimed = stocked.jobs.claim()
     assert claimed is not None
     with pytest.raises(JobStopped):
@@ -66,7 +66,7 @@ def test_an_import_that_is_killed_before_its_end_is_written_down_is_done_at_the_
 
     monkeypatch.setattr("image_search.services.jobs.LEASE_S", 0)
     handlers = {"import": stocked.exchange.run_job}
-    runner = JobRunner(stocked.jobs, handlers, poll_s=0.02, on_done=stocked.exchange.forget)
+    runner = JobRunner(stocked.jobs, handlers, poll_s=0.02, on_end=stocked.exchange.ended)
     runner.start()
     done = wait(client, job_id, "done", "failed")
     runner.close()

@@ -108,8 +108,8 @@ def test_errors_call_the_file_as_its_owner_does(
     error = wait(client, job["id"], "done", "failed")["error"]
     assert error.startswith(f"{called}: ")
     assert "not valid JSON" in error
-    (kept,) = left(running)
-    kept.unlink()
+    running.runner.close()
+    assert left(running) == [], "what is wrong in the file is so at the next try too"
     again = client.post(f"/jobs/{job['id']}/retry", headers=ADMIN)
     assert f"{called} is not kept any more: send it again" in assert_problem(again, 409, "conflict")["detail"]
 
@@ -286,6 +286,23 @@ def test_a_reader_that_dies_takes_nothing_with_it(
     body = assert_problem(send(client, data), 422, "invalid_input")
     assert "made to do harm" in body["detail"]
     assert left(stocked) == []
+
+
+def test_a_reader_that_is_ended_from_outside_says_nothing_about_the_file(
+    client: FlaskClient, stocked: Services, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    data = exported(client)
+    met = tmp_path / "met"
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, pathlib, signal\n"
+        f"met = pathlib.Path({str(met)!r})\n"
+        "if not met.exists():\n"
+        "    met.touch()\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert send(client, data).status_code == 202
+    assert (met.exists(), len(left(stocked))) == (True, 1)
 
 
 def test_rows_that_no_collection_can_take_are_listed_and_the_others_come_in(
