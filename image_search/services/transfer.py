@@ -220,13 +220,21 @@ class TransferService:
             finder=finder,
             on_progress=tell,
         )
-        seen = report.added + report.unchanged + len(report.failed)
-        return replace(report, interrupted=seen < total)
+        return _ended(report, total)
 
     def import_matrix(
-        self, collection: str, matrix: Path, files: Source, *, on_progress: ProgressListener = no_progress
+        self,
+        collection: str,
+        matrix: Path,
+        files: Source,
+        *,
+        on_progress: ProgressListener = no_progress,
+        stop: threading.Event | None = None,
     ) -> ImportReport:
-        """Read an .npy matrix, (n, raw_dim) raw vectors of the configured model, whose rows are the listed files."""
+        """Read an .npy matrix, (n, raw_dim) raw vectors of the configured model, whose rows are the listed files.
+
+        Setting `stop` ends it between two batches.
+        """
         started = time.perf_counter()
         try:
             vectors = np.load(matrix, mmap_mode="r", allow_pickle=False)
@@ -244,6 +252,8 @@ class TransferService:
 
         def batches() -> Iterator[VectorBatch]:
             for start in range(0, len(candidates), BATCH):
+                if stop is not None and stop.is_set():
+                    return
                 records, rows = [], []
                 for row in range(start, min(start + BATCH, len(candidates))):
                     candidate = candidates[row]
@@ -262,7 +272,7 @@ class TransferService:
                     rows.append(row)
                 yield records, np.asarray(vectors[rows], dtype=np.float32)
 
-        return self._import(
+        report = self._import(
             collection,
             batches(),
             len(candidates),
@@ -271,6 +281,7 @@ class TransferService:
             failed=failed,
             on_progress=on_progress,
         )
+        return _ended(report, len(candidates))
 
     def check_import(self, collection: str, path: Path) -> tuple[list[Path], list[ShardInfo], EmbedderProvider]:
         """The shards of an exported file (or a folder), what they say of themselves, and the model they belong to.
@@ -420,3 +431,8 @@ class TransferService:
             return self._collections.store.upsert(now.physical, records, vectors)
 
         self._collections.write(collection, write)
+
+
+def _ended(report: ImportReport, total: int) -> ImportReport:
+    """The report of an import of that many rows, which says whether all of them were seen."""
+    return replace(report, interrupted=report.added + report.unchanged + len(report.failed) < total)
