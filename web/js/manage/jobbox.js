@@ -62,7 +62,8 @@ export class JobBox {
     // Without a value the bar shows that something goes on, not how far it is.
     if (total || !active) bar.value = active ? done : Math.max(1, total);
     const facts = [
-      collection,
+      // What came of it names it itself.
+      !outcome && collection,
       total > 0 && tr.t("job.progress", { n: tr.number(done), of: tr.number(total) }),
       active && rate > 0 && tr.t("job.rate", { n: tr.number(Math.round(rate)) }),
       active && eta !== null && tr.t("job.eta", { time: duration(eta, tr) }),
