@@ -28,7 +28,7 @@ from image_search.services.collecting.service import CollectingService
 from image_search.services.collecting.waiting import Patience
 from image_search.services.collections import Collections
 from image_search.services.evaluate import EvaluationService
-from image_search.services.exchange import IMPORT, ExchangeService
+from image_search.services.exchange import IMPORT, ExchangeService, why_not_again
 from image_search.services.features import Features
 from image_search.services.gate import PictureLocks, SwitchGate
 from image_search.services.indexing import IndexingService
@@ -47,7 +47,7 @@ from image_search.services.stages import StagesService
 from image_search.services.transfer import TransferService
 from image_search.services.trash import Trash
 from image_search.storage.keys import model_slug
-from image_search.types import IndexSpec
+from image_search.types import IndexSpec, Job
 
 _BATCH_SIZES: Mapping[str, int] = {"cpu": 16, "cuda": 64}
 _CARD_THREADS = 2
@@ -184,7 +184,11 @@ class Services:
     @cached_property
     def exchange(self) -> ExchangeService:
         """Collections as files that are sent."""
-        return ExchangeService(self.transfer, self.shards, self.jobs, self.settings.data_dir / "exchange")
+        return ExchangeService(self.transfer, self.shards, self.jobs, self._exchange_folder)
+
+    @property
+    def _exchange_folder(self) -> Path:
+        return self.settings.data_dir / "exchange"
 
     @cached_property
     def evaluation(self) -> EvaluationService:
@@ -205,7 +209,8 @@ class Services:
     @cached_property
     def jobs(self) -> JobStore:
         """Long-running tasks."""
-        return JobStore(self.settings.data_dir / "jobs.sqlite")
+        checks = {IMPORT: lambda job: why_not_again(self._exchange_folder, job)}
+        return JobStore(self.settings.data_dir / "jobs.sqlite", retry_checks=checks)
 
     @cached_property
     def runner(self) -> JobRunner:
@@ -214,7 +219,11 @@ class Services:
             "rebuild": lambda params, on_progress, stop: self.indexing.run_job(params, on_progress, stop),
             IMPORT: lambda params, on_progress, stop: self.exchange.run_job(params, on_progress, stop),
         }
-        return JobRunner(self.jobs, handlers, daily=self._tend)
+        return JobRunner(self.jobs, handlers, daily=self._tend, on_end=self._job_ended)
+
+    def _job_ended(self, job: Job, problem: Exception | None) -> None:
+        if job.kind == IMPORT:
+            self.exchange.ended(job, problem)
 
     @property
     def staged_pictures(self) -> Path:

@@ -95,8 +95,10 @@ def job_document(job: Job) -> dict[str, Any]:
     return {
         "id": job.job_id,
         "kind": job.kind,
+        "collection": job.params.get("collection"),
         "state": job.state,
         "cancel_wanted": job.cancel_wanted,
+        "can_retry": not services().jobs.why_no_retry(job),
         "total": job.total,
         "done": job.done,
         "failed": job.failed,

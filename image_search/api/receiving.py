@@ -28,24 +28,24 @@ def check_kind() -> None:
         )
 
 
-def receive_file(target: BinaryIO, most_bytes: int) -> None:
-    """Write the file that the current request brings into `target`.
+def receive_file(target: BinaryIO, most_bytes: int) -> str:
+    """Write the file that the current request brings into `target`; what a form calls it, else "".
 
     Raises RequestEntityTooLarge, UnsupportedFormat, InvalidParameter.
     """
     request.max_content_length = most_bytes
     if is_multipart():
-        _receive_part(target)
-        return
+        return _receive_part(target)
     shutil.copyfileobj(request.stream, target, _PIECE_BYTES)
     if request.content_length is None:
         # werkzeug ends a body without a length at the limit and says nothing; to read on raises.
         request.stream.read(1)
     if not target.tell():
-        raise InvalidParameter(PART, "is missing: send an exported file")
+        raise InvalidParameter(PART, "is empty or missing: send an exported file")
+    return ""
 
 
-def _receive_part(target: BinaryIO) -> None:
+def _receive_part(target: BinaryIO) -> str:
     taken: list[str] = []
 
     # werkzeug names its arguments; of them all only that it is called matters.
@@ -77,3 +77,4 @@ def _receive_part(target: BinaryIO) -> None:
         raise InvalidParameter(others[0][:100], f"unknown part; {PART} is expected")
     if PART not in files:
         raise InvalidParameter(PART, "is missing: send an exported file")
+    return taken[0]

@@ -134,7 +134,9 @@ def export_command(
       image-search export library.h5
       image-search export --features-only so-far.h5
     """
-    with context.services() as services, progress_bar() as on_progress:
+    # What `embed` left is there before any library is.
+    creates = features_only and context.has_staged()
+    with context.services(creates=creates) as services, progress_bar() as on_progress:
         export = services.transfer.export_features if features_only else services.transfer.export
         report = export(context.collection(collection), output, on_progress=on_progress)
 
@@ -159,6 +161,8 @@ def import_command(
 ) -> None:
     """Read an exported HDF5 file, a folder of vector shards, or an .npy matrix of raw vectors into a collection.
 
+    May be stopped at any moment and started again: what is in already changes nothing.
+
     With --images the pictures themselves are taken from a folder: a file counts as a row's picture where it has its
     name (the folders above it may differ) and its content. What is not found is listed.
 
@@ -178,11 +182,16 @@ def import_command(
     if source is not None:
         # Before anything is opened: a slip must not make a library.
         source.check()
-    with context.services(creates=True) as services, progress_bar() as on_progress:
+    with (
+        context.services(creates=True) as services,
+        stop_on_signals() as stop,
+        progress_bar() as on_progress,
+    ):
+        transfer = services.transfer
         if files is not None and matrix:
-            report = services.transfer.import_matrix(name, path, Source(Path(), files), on_progress=on_progress)
+            report = transfer.import_matrix(name, path, Source(Path(), files), on_progress=on_progress, stop=stop)
         else:
-            report = services.transfer.import_shards(name, path, pictures=source, on_progress=on_progress)
+            report = transfer.import_shards(name, path, pictures=source, on_progress=on_progress, stop=stop)
 
     def text() -> None:
         click.echo(f"{report.added} added, {report.unchanged} unchanged, {len(report.failed)} failed")
@@ -197,6 +206,7 @@ def import_command(
         print_failures(report.failed)
 
     emit(report, as_json=as_json, text=text)
+    exit_if_stopped(report.interrupted)
 
 
 @click.command()

@@ -60,6 +60,10 @@ class CliContext:
         uri = self.settings.milvus_uri
         return "://" in uri or Path(uri).exists() or (self.settings.data_dir / "jobs.sqlite").exists()
 
+    def has_staged(self) -> bool:
+        """Whether `preprocess` or `embed` left something for the next stage."""
+        return (self.settings.data_dir / "staged").exists()
+
     def no_library(self) -> str:
         """What to say where there is none."""
         return f"no library in {self.settings.data_dir} yet: ingest some pictures first"

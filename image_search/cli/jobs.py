@@ -38,8 +38,11 @@ def jobs_list(context: CliContext, limit: int, after: str | None, as_json: bool)
         if not found:
             click.echo("No jobs.")
             return
-        rows = ((j.job_id, j.kind, j.state, _how_far(j), rfc3339(j.created_at_s), brief(j.error)) for j in found)
-        print_table(("id", "kind", "state", "done", "created", "error"), rows)
+        rows = (
+            (j.job_id, j.kind, _collection(j) or "", j.state, _how_far(j), rfc3339(j.created_at_s), brief(j.error))
+            for j in found
+        )
+        print_table(("id", "kind", "collection", "state", "done", "created", "error"), rows)
         if following:
             click.echo(f"There may be more: --after {following}")
 
@@ -136,6 +139,11 @@ def _emit(job: Job, *, as_json: bool) -> None:
     emit(_describe(job), as_json=as_json, text=text)
 
 
+def _collection(job: Job) -> str | None:
+    """What it works on."""
+    return job.params.get("collection")
+
+
 def _how_far(job: Job) -> str:
     total = f" of {job.total}" if job.total else ""
     return f"{job.done}{total}" + (f", {job.failed} failed" if job.failed else "")
@@ -145,6 +153,7 @@ def _describe(job: Job) -> dict[str, Any]:
     return {
         "id": job.job_id,
         "kind": job.kind,
+        "collection": _collection(job),
         "state": job.state,
         "params": dict(job.params),
         "total": job.total,

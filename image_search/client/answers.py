@@ -198,10 +198,14 @@ class Job(Answer):
 
     id: str
     kind: str
+    collection: str | None
+    """What it works on."""
     state: str
     """"queued", "running", "done", "failed" or "cancelled"."""
     cancel_wanted: bool
     """Told to stop: a running job ends at its next step, or is done before."""
+    can_retry: bool
+    """Whether `retry_job` takes it."""
     total: int
     done: int
     failed: int

@@ -232,7 +232,8 @@ class Client:
 
         The file is sent once: try again by hand where that is lost, what is there already changes nothing.
         """
-        answer = self._http.upload("/import", source, VECTORS_TYPE, query={"collection": collection})
+        query = {"collection": collection, "name": source.name}
+        answer = self._http.upload("/import", source, VECTORS_TYPE, query=query)
         return read(Job, answer.get("job"))
 
     # Jobs

@@ -17,6 +17,7 @@ import errno
 import io
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import uuid
@@ -89,25 +90,36 @@ def check_vector_shard(path: Path, *, rows: bool = False, give_up: Callable[[], 
     Another process looks: a file that crashes the C library, or wants all memory, is one that is refused. Raises
     DatasetFormatError.
     """
+    while True:
+        code, said = _tried(path, rows=rows, give_up=give_up)
+        if give_up():
+            return
+        # Ended from outside, as by a Ctrl-C that meets every process of a terminal: that says nothing about the file.
+        if code not in (-signal.SIGINT, -signal.SIGTERM):
+            break
+    try:
+        found = json.loads(said)
+    except ValueError as error:
+        raise DatasetFormatError(
+            f"{path.name}: is damaged or made to do harm: reading it ended the reader ({code})"
+        ) from error
+    if "refused" in found:
+        raise DatasetFormatError(found["refused"])
+
+
+def _tried(path: Path, *, rows: bool, give_up: Callable[[], bool]) -> tuple[int, bytes]:
+    """How the other process ended, and what it said; it is killed where `give_up` says so."""
     # Our own program, and a file that the caller named.
     command = [sys.executable, "-m", "image_search.datasets.trial", str(path), *(["rows"] if rows else [])]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as child:  # noqa: S603
         while True:
             try:
                 said = child.communicate(timeout=LOOK_UP_EVERY_S)[0]
-                break
             except subprocess.TimeoutExpired:
                 if give_up():
                     child.kill()
-                    return
-    try:
-        found = json.loads(said)
-    except ValueError as error:
-        raise DatasetFormatError(
-            f"{path.name}: is damaged or made to do harm: reading it ended the reader ({child.returncode})"
-        ) from error
-    if "refused" in found:
-        raise DatasetFormatError(found["refused"])
+            else:
+                return child.returncode, said
 
 
 def check_stored(path: Path) -> None:
@@ -135,7 +147,7 @@ def read_vector_shard(path: Path, batch_size: int = 1024) -> Iterator[tuple[list
         vectors = file["vectors"]
         for start in range(0, vectors.shape[0], batch_size):
             rows = np.asarray(vectors[start : start + batch_size], dtype=np.float32)
-            yield _read_records(file, start, start + len(rows)), rows
+            yield _read_records(path, file, start, start + len(rows)), rows
 
 
 def write_picture_shard(
@@ -157,7 +169,7 @@ def read_picture_shard(path: Path, batch_size: int = 64) -> Iterator[tuple[list[
         pictures = file["pictures"]
         for start in range(0, pictures.shape[0], batch_size):
             rows = [row.tobytes() for row in pictures[start : start + batch_size]]
-            yield _read_records(file, start, start + len(rows)), rows
+            yield _read_records(path, file, start, start + len(rows)), rows
 
 
 @dataclass(frozen=True)
@@ -268,8 +280,14 @@ def _append(dataset: Any, rows: Any) -> None:
         dataset[start:] = rows
 
 
-def _read_records(file: Any, start: int, stop: int) -> list[ImageRecord]:
-    return [record_from_json(line.decode()) for line in file["records"][start:stop]]
+def _read_records(path: Path, file: Any, start: int, stop: int) -> list[ImageRecord]:
+    records = []
+    for row, line in enumerate(file["records"][start:stop], start):
+        try:
+            records.append(record_from_json(line.decode()))
+        except DatasetFormatError as error:
+            raise DatasetFormatError(f"{path.name}: row {row}: {error}") from error
+    return records
 
 
 def _info(file: Any) -> ShardInfo:

@@ -155,7 +155,7 @@ def find_model_by_id(model_id: str, cache_dir: Path) -> ModelFile:
         found = f"what has that name on this machine is {file.model_id}, other weights; bring the former file back"
     if found is None:
         found = "set embedding.model to its .onnx file, with the .json beside it"
-    raise EmbedderError(f"model {model_id} is not here: {found}. Or begin a new library (--collection NAME)")
+    raise EmbedderError(f"model {model_id} is not here: {found}")
 
 
 def note_model(file: ModelFile, cache_dir: Path) -> None:

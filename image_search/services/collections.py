@@ -114,7 +114,9 @@ class Collections:
         except ModelMismatch as error:
             raise ModelMismatch(f"collection {name!r} was {error}") from error
         except EmbedderError as error:
-            raise EmbedderError(f"collection {name!r} cannot be used: {error}") from error
+            raise EmbedderError(
+                f"collection {name!r} cannot be used: {error}. Or begin a new library (--collection NAME)"
+            ) from error
 
     def open_raw(self, name: str) -> OpenCollection:
         """The collection with the embedder of raw vectors, also where its projection's artefact is lost.

@@ -69,6 +69,8 @@ JobHandler: TypeAlias = Callable[[Mapping[str, Any], ProgressListener, threading
 When the event is set it ends early and raises JobStopped; where its work is done by then, it returns.
 """
 
+RetryCheck: TypeAlias = Callable[[Job], str]
+"""Why a job of one kind that has ended cannot be done again, "" where it can."""
 DailyWork: TypeAlias = Callable[[threading.Event], object]
 """Something that is done at the start and once a day; ends early when the event is set."""
 
@@ -95,8 +97,9 @@ Jobs: TypeAlias = list[Job]
 class JobStore:
     """Jobs in an SQLite file. Safe to call from several threads and processes."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, *, retry_checks: Mapping[str, RetryCheck] | None = None) -> None:
+        """`retry_checks`: of those kinds of job that cannot always be done again."""
+        self._path, self._retry_checks = path, retry_checks or {}
         path.parent.mkdir(parents=True, exist_ok=True)
         with self._transaction() as db:
             write_ahead(db)
@@ -192,11 +195,18 @@ class JobStore:
     def retry(self, job_id: str) -> Job:
         """A new job that does the same again. Raises JobNotFound; Conflict where there is nothing to try again."""
         job = self.get(job_id)
-        if job.state in ("queued", "running"):
-            raise Conflict(f"job {job_id} is {job.state}: only a job that has ended can be tried again")
-        if job.state == "done" and not job.failed and not self.failures(job_id, limit=1):
-            raise Conflict(f"job {job_id} is done and had no failures: there is nothing to try again")
+        if reason := self.why_no_retry(job):
+            raise Conflict(reason)
         return self.create(job.kind, job.params)
+
+    def why_no_retry(self, job: Job) -> str:
+        """Why `retry` refuses a job, "" where it does not."""
+        if job.state in ("queued", "running"):
+            return f"job {job.job_id} is {job.state}: only a job that has ended can be tried again"
+        if job.state == "done" and not job.failed and not self._has_failures(job.job_id):
+            return f"job {job.job_id} is done and had no failures: there is nothing to try again"
+        check = self._retry_checks.get(job.kind)
+        return check(job) if check else ""
 
     def add_failures(self, job_id: str, failures: Sequence[Failure]) -> None:
         """Write down what the job could not do, after what is written down already."""
@@ -233,6 +243,10 @@ class JobStore:
             ).fetchall()
         return [_job(row) for row in rows]
 
+    def _has_failures(self, job_id: str) -> bool:
+        with self._transaction() as db:
+            return db.execute("SELECT 1 FROM failures WHERE job_id = ? LIMIT 1", (job_id,)).fetchone() is not None
+
     def _set(self, job_id: str, **values: Any) -> None:
         values["updated_at_s"] = time.time()
         assignments = ", ".join(f"{name} = ?" for name in values)
@@ -266,9 +280,11 @@ class JobRunner:
         *,
         poll_s: float = 1.0,
         daily: DailyWork | None = None,
+        on_end: Callable[[Job, Exception | None], object] = lambda _job, _problem: None,
     ) -> None:
-        """`daily` is done between two jobs."""
+        """`daily` is done between two jobs; `on_end` is told of a job whose end is written down, and why it failed."""
         self._store, self._handlers, self._poll_s = store, handlers, poll_s
+        self._on_end = on_end
         self._daily, self._daily_due_s = daily, 0.0
         self._wake = threading.Event()
         self._closing = threading.Event()
@@ -325,35 +341,38 @@ class JobRunner:
                 self._store.add_failures(job.job_id, progress.failures)
 
         try:
-            error, result = self._work(job, report, stop)
+            problem, error, result = self._work(job, report, stop)
         except JobStopped:
             self._store.put_back(job.job_id)
             return
         finally:
             ended.set()
             watcher.join()
-        if error and self._closing.is_set():
+        if problem and self._closing.is_set():
             # Not the job's fault, whatever it met while everything closed around it: the next start takes it up.
             self._store.put_back(job.job_id)
         else:
-            self._store.finish(job.job_id, "failed" if error else "done", error, result)
+            self._store.finish(job.job_id, "failed" if problem else "done", error, result)
+            self._on_end(job, problem)
 
-    def _work(self, job: Job, report: ProgressListener, stop: threading.Event) -> tuple[str, JobResult]:
-        """Do it; why it failed, "" where it did not, and what it brought."""
+    def _work(
+        self, job: Job, report: ProgressListener, stop: threading.Event
+    ) -> tuple[Exception | None, str, JobResult]:
+        """Do it; why it failed, also in words for the job's reader, and what it brought."""
         try:
-            return "", self._handlers[job.kind](job.params, report, stop)
+            return None, "", self._handlers[job.kind](job.params, report, stop)
         except JobStopped:
             raise
         except BackendError as problem:
             # Its text may hold an upstream's: that belongs into the log, not into an answer.
             _log.warning("job %s failed: %s", job.job_id, problem)
-            return "a part of the service failed; its log says which", None
+            return problem, "a part of the service failed; its log says which", None
         except ImageSearchError as problem:
-            return str(problem), None
+            return problem, str(problem), None
         except Exception as problem:  # noqa: BLE001 - written to the log and to the job
             # What is no error of ours is a defect: the log has it, the job's reader gets no internals.
             _log.exception("job %s failed", job.job_id)
-            return f"internal error ({type(problem).__name__})", None
+            return problem, f"internal error ({type(problem).__name__})", None
 
     def _watch(self, job_id: str, stop: threading.Event, ended: threading.Event) -> None:
         """Keep the lease while the job runs, also while it comes to its stop, and pass a cancellation on."""

@@ -185,19 +185,21 @@ class TransferService:
         finder = PictureFinder(pictures, self._preparer) if pictures else None
         paths, infos, provider = self.check_import(collection, path)
         first = infos[0]
-        if first.projection_id == "none":
-            self._collections.open_or_create(collection, provider)
-        elif not self._collections.exists(collection):
+        projected = first.projection_id != "none"
+        if projected and not self._collections.exists(collection):
             self._bring_projection(provider, paths[0], first.projection_id)
+        wanted_dim = provider.get(first.projection_id).dim
+        # Before a collection is made: a wrong file must leave none.
+        if wrong := [info.dim for info in infos if info.dim != wanted_dim]:
+            raise ModelMismatch(f"{path.name}: vectors of {wrong[0]} numbers; the model gives {wanted_dim}")
+        if projected:
             self._collections.create_if_absent(
                 collection, lambda: self._collections.new_spec(first.projection_id, provider=provider)
             )
-        opened = self._collections.open(collection)
+        else:
+            self._collections.open_or_create(collection, provider)
         # Again: it may have come into being, or been replaced, since it was looked at.
         self._check_same(collection, path.name, first)
-        wanted_dim = opened.embedder.raw_dim if first.projection_id == "none" else opened.spec.dim
-        if any(info.dim != wanted_dim for info in infos):
-            raise ModelMismatch(f"{path.name}: vectors of {first.dim} numbers; the model gives {wanted_dim}")
         total = sum(info.count for info in infos)
         batches = (batch for p in paths for batch in self._shards.read_vector_shard(p, BATCH))
         failed: list[Failure] = []
@@ -210,7 +212,7 @@ class TransferService:
 
         report = self._import(
             collection,
-            self._sound(batches, failed, unit=first.projection_id != "none", stop=stop),
+            self._sound(batches, failed, unit=projected, stop=stop),
             total,
             projection_id=first.projection_id,
             started=started,
@@ -218,13 +220,21 @@ class TransferService:
             finder=finder,
             on_progress=tell,
         )
-        seen = report.added + report.unchanged + len(report.failed)
-        return replace(report, interrupted=seen < total)
+        return _ended(report, total)
 
     def import_matrix(
-        self, collection: str, matrix: Path, files: Source, *, on_progress: ProgressListener = no_progress
+        self,
+        collection: str,
+        matrix: Path,
+        files: Source,
+        *,
+        on_progress: ProgressListener = no_progress,
+        stop: threading.Event | None = None,
     ) -> ImportReport:
-        """Read an .npy matrix, (n, raw_dim) raw vectors of the configured model, whose rows are the listed files."""
+        """Read an .npy matrix, (n, raw_dim) raw vectors of the configured model, whose rows are the listed files.
+
+        Setting `stop` ends it between two batches.
+        """
         started = time.perf_counter()
         try:
             vectors = np.load(matrix, mmap_mode="r", allow_pickle=False)
@@ -242,6 +252,8 @@ class TransferService:
 
         def batches() -> Iterator[VectorBatch]:
             for start in range(0, len(candidates), BATCH):
+                if stop is not None and stop.is_set():
+                    return
                 records, rows = [], []
                 for row in range(start, min(start + BATCH, len(candidates))):
                     candidate = candidates[row]
@@ -260,7 +272,7 @@ class TransferService:
                     rows.append(row)
                 yield records, np.asarray(vectors[rows], dtype=np.float32)
 
-        return self._import(
+        report = self._import(
             collection,
             batches(),
             len(candidates),
@@ -269,6 +281,7 @@ class TransferService:
             failed=failed,
             on_progress=on_progress,
         )
+        return _ended(report, len(candidates))
 
     def check_import(self, collection: str, path: Path) -> tuple[list[Path], list[ShardInfo], EmbedderProvider]:
         """The shards of an exported file (or a folder), what they say of themselves, and the model they belong to.
@@ -297,12 +310,12 @@ class TransferService:
         if spec.model_id != found.model_id:
             raise ModelMismatch(
                 f"{name}: vectors of model {found.model_id}; collection {collection!r} holds those of "
-                f"{spec.model_id}. Import into a new collection: --collection NAME"
+                f"{spec.model_id}. Import it into a new collection"
             )
         if found.projection_id not in ("none", spec.projection_id):
             raise ModelMismatch(
                 f"{name}: vectors of projection {found.projection_id}; collection {collection!r} has "
-                f"{spec.projection_id}. Import into a new collection: --collection NAME"
+                f"{spec.projection_id}. Import it into a new collection"
             )
 
     def _bring_projection(self, provider: EmbedderProvider, path: Path, projection_id: str) -> None:
@@ -418,3 +431,8 @@ class TransferService:
             return self._collections.store.upsert(now.physical, records, vectors)
 
         self._collections.write(collection, write)
+
+
+def _ended(report: ImportReport, total: int) -> ImportReport:
+    """The report of an import of that many rows, which says whether all of them were seen."""
+    return replace(report, interrupted=report.added + report.unchanged + len(report.failed) < total)

@@ -20,7 +20,7 @@ from image_search.interfaces import FloatArray
 from image_search.services.indexing import IndexingService
 from image_search.services.jobs import JobRunner
 from image_search.services.scanning import Source
-from image_search.types import CollectionSpec, ImageRecord
+from image_search.types import CollectionSpec, ImageRecord, Job
 from image_search.wiring import Services
 from tests.api.helpers import ADMIN, ADMIN_KEY
 
@@ -110,7 +110,13 @@ def running(stocked: Services) -> Services:
         stocked.locks,
         switch_grace_s=0.1,
     )
-    runner = JobRunner(stocked.jobs, {"rebuild": indexing.run_job, "import": stocked.exchange.run_job}, poll_s=0.02)
+
+    def ended(job: Job, problem: Exception | None) -> None:
+        if job.kind == "import":
+            stocked.exchange.ended(job, problem)
+
+    handlers = {"rebuild": indexing.run_job, "import": stocked.exchange.run_job}
+    runner = JobRunner(stocked.jobs, handlers, poll_s=0.02, on_end=ended)
     stocked.__dict__.update(indexing=indexing, runner=runner)
     runner.start()
     return stocked

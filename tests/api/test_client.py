@@ -390,11 +390,11 @@ def test_a_collection_goes_into_a_file_and_comes_back(admin_client: Client, runn
     assert h5py.File(target)["vectors"].shape == (15, 48)
     job = admin_client.import_from(target, collection="copy")
     done = admin_client.wait_for_job(job.id, poll_s=0.02)
-    assert done.kind == "import"
+    assert (done.kind, done.collection, done.can_retry) == ("import", "copy", False)
     assert done.result == {"collection": "copy", "added": 15, "unchanged": 0, "without_picture": 0, "failed": 0}
     assert {one.name: one.images for one in admin_client.collections()} == {"copy": 15, "default": 15}
     target.write_bytes(b"no dataset")
-    with pytest.raises(Rejected):
+    with pytest.raises(Rejected, match=r"library\.h5: is damaged or no HDF5 file"):
         admin_client.import_from(target)
 
 

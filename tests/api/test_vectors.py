@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-import os
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,8 +16,6 @@ from flask.testing import FlaskClient
 
 import image_search.api.tickets as tickets
 from image_search.errors import DatasetFormatError
-from image_search.services.jobs import JobRunner, JobStopped
-from image_search.services.progress import Progress
 from image_search.storage.keys import original_key
 from image_search.wiring import Services
 from tests.api.helpers import ADMIN, USER, USER_KEY, assert_problem, in_pieces, part
@@ -69,13 +65,53 @@ def test_a_collection_goes_out_and_comes_back(client: FlaskClient, running: Serv
     counts = {"collection": "copy", "added": 15, "unchanged": 0, "without_picture": 0, "failed": 0}
     assert (done["kind"], done["error"], done["result"]) == ("import", None, counts)
     assert (done["total"], done["done"], done["failed"]) == (15, 15, 0)
-    assert left(running) == []
+    assert (job["collection"], done["collection"], done["can_retry"]) == ("copy", "copy", False)
     before = {image["id"]: image["title"] for image in client.get("/images").get_json()["images"]}
     after = {image["id"]: image["title"] for image in client.get("/images?collection=copy").get_json()["images"]}
     assert after == before
 
     again = wait(client, send(client, response.get_data()).get_json()["job"]["id"], "done", "failed")
     assert again["result"] == counts | {"added": 0, "unchanged": 15}
+    running.runner.close()
+    assert left(running) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "called"),
+    [
+        ({}, "the file"),
+        ({"query_string": {"name": "birds.h5"}}, "birds.h5"),
+        ({"query_string": {"name": "../C:\\etc\\\N{BIRD} birds.h5"}}, "\N{BIRD} birds.h5"),
+        ({"form": "own/birds.h5"}, "birds.h5"),
+    ],
+)
+def test_errors_call_the_file_as_its_owner_does(
+    client: FlaskClient, running: Services, tmp_path: Path, given: dict[str, Any], called: str
+) -> None:
+    def post(content: bytes) -> Any:
+        if "form" in given:
+            return client.post("/import", headers=ADMIN, data={"file": part(content, given["form"], HDF5)})
+        return client.post("/import", data=content, content_type=HDF5, headers=ADMIN, **given)
+
+    def other_model(file: h5py.File) -> None:
+        file.attrs["model_id"] = "another@000000000000"
+
+    def broken_row(file: h5py.File) -> None:
+        file["records"][14] = "{"
+
+    data = exported(client)
+    for wrong, status in ((b"x", 422), (data[:-5000], 422), (changed(data, tmp_path, other_model), 409)):
+        body = assert_problem(post(wrong), status, "invalid_input" if status == 422 else "model_mismatch")
+        assert body["detail"].startswith(f"{called}: ")
+        assert "import-" not in str(body)
+    job = post(changed(data, tmp_path, broken_row)).get_json()["job"]
+    error = wait(client, job["id"], "done", "failed")["error"]
+    assert error.startswith(f"{called}: ")
+    assert "not valid JSON" in error
+    running.runner.close()
+    assert left(running) == [], "what is wrong in the file is so at the next try too"
+    again = client.post(f"/jobs/{job['id']}/retry", headers=ADMIN)
+    assert f"{called} is not kept any more: send it again" in assert_problem(again, 409, "conflict")["detail"]
 
 
 def test_a_form_brings_whatever_bytes_a_file_has(client: FlaskClient) -> None:
@@ -252,6 +288,23 @@ def test_a_reader_that_dies_takes_nothing_with_it(
     assert left(stocked) == []
 
 
+def test_a_reader_that_is_ended_from_outside_says_nothing_about_the_file(
+    client: FlaskClient, stocked: Services, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    data = exported(client)
+    met = tmp_path / "met"
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, pathlib, signal\n"
+        f"met = pathlib.Path({str(met)!r})\n"
+        "if not met.exists():\n"
+        "    met.touch()\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert send(client, data).status_code == 202
+    assert (met.exists(), len(left(stocked))) == (True, 1)
+
+
 def test_rows_that_no_collection_can_take_are_listed_and_the_others_come_in(
     client: FlaskClient, running: Services, tmp_path: Path
 ) -> None:
@@ -267,6 +320,9 @@ def test_rows_that_no_collection_can_take_are_listed_and_the_others_come_in(
     job = send(client, changed(exported(client), tmp_path, spoil)).get_json()["job"]
     done = wait(client, job["id"], "done", "failed")
     assert (done["result"]["added"], done["result"]["failed"], done["failed"]) == (10, 5, 5)
+    assert done["can_retry"] is False
+    again = assert_problem(client.post(f"/jobs/{job['id']}/retry", headers=ADMIN), 409, "conflict")
+    assert "send it again" in again["detail"]
     failures = client.get(f"/jobs/{job['id']}/failures", headers=ADMIN).get_json()["failures"]
     assert len(failures) == 5
     assert all(one["item"] and one["reason"] for one in failures)
@@ -329,72 +385,3 @@ def test_a_disk_that_is_full_is_said_and_leaves_nothing(
     monkeypatch.setattr("image_search.api.receiving.shutil.copyfileobj", full)
     assert_problem(send(client, data), 503, "image_store_unavailable")
     assert left(stocked) == []
-
-
-def test_a_job_that_is_stopped_goes_on_where_it_was(client: FlaskClient, stocked: Services) -> None:
-    stop = threading.Event()
-    stop.set()
-    job = send(client, exported(client)).get_json()["job"]
-    runner = JobRunner(stocked.jobs, {"import": stocked.exchange.run_job}, poll_s=0.02)
-    claimed = stocked.jobs.claim()
-    assert claimed is not None
-    with pytest.raises(JobStopped):
-        stocked.exchange.run_job(claimed.params, lambda _: None, stop)
-    assert len(left(stocked)) == 1
-    stocked.jobs.put_back(job["id"])
-    runner.start()
-    assert wait(client, job["id"], "done", "failed")["result"]["added"] == 15
-    runner.close()
-
-
-def test_an_import_that_is_killed_in_the_middle_is_begun_again_and_loses_nothing(
-    client: FlaskClient, stocked: Services, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("image_search.services.transfer.BATCH", 4)
-    send(client, exported(client))
-    job = stocked.jobs.claim()
-    assert job is not None
-
-    def die(progress: Progress) -> None:
-        if progress.done >= 8:
-            raise SystemExit
-
-    with pytest.raises(SystemExit):
-        stocked.exchange.run_job(job.params, die, threading.Event())
-    assert stocked.store.count("copy") == 8
-    result = stocked.exchange.run_job(job.params, lambda _: None, threading.Event())
-    assert (result["added"], result["unchanged"]) == (7, 8)
-    assert stocked.store.count("copy") == 15
-    assert left(stocked) == []
-
-
-def test_a_cancelled_import_ends_between_two_batches(
-    client: FlaskClient, stocked: Services, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("image_search.services.transfer.BATCH", 4)
-    send(client, exported(client))
-    job = stocked.jobs.claim()
-    assert job is not None
-    stop = threading.Event()
-    with pytest.raises(JobStopped):
-        stocked.exchange.run_job(job.params, lambda progress: progress.done == 4 and stop.set(), stop)
-    assert stocked.store.count("copy") == 4
-    assert len(left(stocked)) == 1, "it may be tried again"
-
-
-def test_what_was_left_behind_goes_and_what_waits_stays(client: FlaskClient, stocked: Services) -> None:
-    send(client, exported(client))
-    (waiting,) = left(stocked)
-    orphan, young = waiting.with_name("export-0.h5.1.part"), waiting.with_name("import-1.h5")
-    for path in (orphan, young):
-        path.write_bytes(b"x")
-    for path in (waiting, orphan):
-        os.utime(path, (time.time() - 90_000,) * 2)
-    stocked.exchange.tidy()
-    assert left(stocked) == sorted([waiting, young])
-    stocked.jobs.cancel(stocked.jobs.list()[0].job_id)
-    stocked.exchange.tidy()
-    assert left(stocked) == [young]
-    retried = stocked.jobs.retry(stocked.jobs.list()[0].job_id)
-    with pytest.raises(DatasetFormatError, match="send it again"):
-        stocked.exchange.run_job(retried.params, lambda _: None, threading.Event())

@@ -306,13 +306,13 @@ def test_indexing_is_started_and_watched_to_its_end(keyed: Page) -> None:
 def test_a_job_shows_its_progress_and_can_be_cancelled(keyed: Page) -> None:
     page = keyed
     job = {"id": "j1", "kind": "rebuild", "state": "running", "total": 200, "done": 50, "failed": 2, "rate": 10.0}
-    job |= {"eta_s": 15.0, "error": None}
+    job |= {"eta_s": 15.0, "error": None, "collection": "birds", "can_retry": False}
     failures = {"ok": True, "failures": [{"number": 1, "item": "a<b>.jpg", "reason": "truncated"}], "next": None}
 
     def answer(route: Route) -> None:
         url = route.request.url
         if "/cancel" in url:
-            job["state"] = "cancelled"
+            job.update(state="cancelled", can_retry=True)
         elif "/failures" in url:
             route.fulfill(json=failures)
             return
@@ -322,7 +322,7 @@ def test_a_job_shows_its_progress_and_can_be_cancelled(keyed: Page) -> None:
     open_library(page)
     page.get_by_role("button", name="Index", exact=True).click()
     panel = page.locator("#indexing")
-    expect(panel).to_contain_text("50 of 200 · 10 per second · about 15 seconds left · 2 failed")
+    expect(panel).to_contain_text("birds · 50 of 200 · 10 per second · about 15 seconds left · 2 failed")
     assert panel.get_by_role("progressbar").evaluate("(bar) => bar.position") == 0.25
     panel.get_by_role("button", name="What failed").click()
     expect(panel.get_by_role("list")).to_contain_text("a<b>.jpg")

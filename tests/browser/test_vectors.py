@@ -87,17 +87,54 @@ def test_vectors_are_taken_away_and_brought_into_another_collection(keyed: Page,
     expect(panel.get_by_label("Into collection")).to_have_value("copy")
 
 
-def test_a_file_that_is_none_is_refused_in_words(keyed: Page, console: Console, tmp_path: Path) -> None:
+def test_a_file_that_is_none_is_refused_in_words_and_the_older_outcome_goes(
+    keyed: Page, console: Console, tmp_path: Path
+) -> None:
     console.allow("422")
     panel = open_vectors(keyed)
+    panel.get_by_label("Exported file").set_input_files(exported(keyed, tmp_path))
+    panel.get_by_role("button", name="Import", exact=True).click()
+    expect(panel.locator(".job")).to_contain_text(f"{COUNT} were there already", timeout=60_000)
+
     wrong = tmp_path / "wrong.h5"
     wrong.write_bytes(b"no dataset at all")
     panel.get_by_label("Exported file").set_input_files(wrong)
     panel.get_by_label("Into collection").fill("nothing")
     panel.get_by_role("button", name="Import", exact=True).click()
-    expect(panel.get_by_role("alert")).to_contain_text("no HDF5 file")
+    expect(panel.get_by_role("alert")).to_have_text("wrong.h5: is damaged or no HDF5 file")
+    expect(panel.locator(".job")).to_be_hidden()
+    panel.get_by_label("Exported file").set_input_files(tmp_path / "library.h5")
+    panel.get_by_label("Into collection").fill("default")
+    panel.get_by_role("button", name="Import", exact=True).click()
+    expect(panel.locator('[role="alert"]')).to_be_empty()
+    expect(panel.locator(".job")).to_contain_text(f"{COUNT} were there already", timeout=60_000)
+
     panel.get_by_label("Into collection").fill("a__b")
     assert panel.get_by_label("Into collection").evaluate("(input) => !input.checkValidity()")
+
+
+def test_the_file_is_chosen_as_elsewhere_on_the_page_also_by_keyboard(keyed: Page, tmp_path: Path) -> None:
+    panel = open_vectors(keyed)
+    button = panel.locator(".file-field .button")
+    expect(button).to_have_text("Choose a file")
+    download = panel.get_by_role("button", name="Download as HDF5")
+    drawn = "(one) => { const s = getComputedStyle(one); return [s.fontSize, s.color, s.backgroundColor]; }"
+    assert button.evaluate(drawn) == download.evaluate(drawn)
+    download.focus()
+    keyed.keyboard.press("Tab")
+    expect(panel.get_by_label("Exported file")).to_be_focused()
+    assert button.evaluate("(one) => getComputedStyle(one).outlineStyle") == "solid"
+    chosen = tmp_path / "a rather long name of a file that was exported.h5"
+    chosen.write_bytes(b"x")
+    with keyed.expect_file_chooser() as chooser:
+        keyed.keyboard.press("Enter")
+    chooser.value.set_files(chosen)
+    expect(button).to_have_text(chosen.name)
+    with keyed.expect_file_chooser():
+        button.click(force=True)
+    assert panel.evaluate("(one) => one.scrollWidth <= one.clientWidth")
+    keyed.get_by_role("button", name="中文").click()
+    expect(button).to_have_text(chosen.name)
 
 
 def test_sending_shows_its_progress_and_can_be_cancelled(keyed: Page, console: Console, tmp_path: Path) -> None:

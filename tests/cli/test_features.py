@@ -43,6 +43,26 @@ def test_features_of_an_ingest_that_runs_and_is_killed(
     assert (first["source_name"], first["match"]) == ("007.jpg", "identical")
 
 
+def test_features_of_the_stages_carry_their_words_before_there_is_any_library(
+    cli: Cli, gallery: Path, data_dir: Path, tmp_path: Path
+) -> None:
+    (gallery / "red/red_0.json").write_text('{"title": "Red at dawn", "tags": ["dawn"], "place": "Oslo"}')
+    assert cli("preprocess", gallery).code == 0
+    assert cli("embed").code == 0
+    outcome = cli("export", "--features-only", tmp_path / "staged.h5")
+    assert (outcome.code, "15 pictures written" in outcome.out) == (0, True), outcome.err
+    assert not (data_dir / "library.db").exists()
+
+    other = ("--data-dir", tmp_path / "other")
+    (gallery / "blue/blue_0.jpg").rename(gallery / "blue/renamed.jpg")
+    report = cli(*other, "import", tmp_path / "staged.h5", "--images", gallery, "--json").json
+    assert (report["added"], report["pictures"]) == (15, 14)
+    assert [one["path"] for one in report["not_found"]] == ["blue/blue_0.jpg"], "its content alone does not find it"
+    listed = {image["source_name"]: image for image in cli(*other, "list", "--json").json["images"]}
+    shown = listed["red/red_0.jpg"]
+    assert (shown["title"], shown["tags"], shown["fields"]) == ("Red at dawn", ["dawn"], {"place": "Oslo"})
+
+
 def test_what_is_not_found_is_listed(cli: Cli, gallery: Path, tmp_path: Path) -> None:
     assert cli("ingest", gallery).code == 0
     outcome = cli("export", "--features-only", tmp_path / "so-far.h5")

@@ -43,7 +43,11 @@ def test_list_newest_first_page_by_page(cli: Cli, store: JobStore) -> None:
     rest = cli("jobs", "list", "--limit", 2, "--after", first["next"], "--json").json
     assert ([job["id"] for job in rest["jobs"]], rest["next"]) == (made[2:], None)
     lines = cli("jobs", "list", "--limit", 2).out.splitlines()
-    assert [line.split()[:3] for line in lines[1:3]] == [[job_id, "rebuild", "queued"] for job_id in made[:2]]
+    assert [line.split()[:4] for line in lines[1:3]] == [
+        [made[0], "rebuild", "c", "queued"],
+        [made[1], "rebuild", "b", "queued"],
+    ]
+    assert [job["collection"] for job in first["jobs"]] == ["c", "b"]
     assert lines[-1] == f"There may be more: --after {made[1]}"
 
 
@@ -86,6 +90,14 @@ def test_retry_and_cancel(cli: Cli, store: JobStore) -> None:
     told = cli("jobs", "cancel", running.job_id, "--json").json
     assert (told["state"], told["cancel_wanted"], told["finished_at"]) == ("running", True, None)
     assert "ends at its next step" in cli("jobs", "cancel", running.job_id).out
+
+
+def test_an_import_whose_file_is_gone_is_not_tried_again(cli: Cli, library: Path, store: JobStore) -> None:
+    job = store.create("import", {"collection": "copy", "file": "import-0123456789abcdef.h5", "name": "birds.h5"})
+    store.claim()
+    store.finish(job.job_id, "failed", "no room")
+    told = check_error(cli("jobs", "retry", job.job_id, "--json"), 1, "birds.h5 is not kept any more: send it again")
+    assert len(store.list()) == 1, told
 
 
 @pytest.fixture

@@ -138,7 +138,7 @@ def test_a_noted_file_that_changed_is_not_taken_for_the_old_one(tmp_path: Path) 
     with pytest.raises(EmbedderError, match="is not here"):
         find_model_by_id(file.model_id, tmp_path / "models")
     path.unlink()
-    with pytest.raises(EmbedderError, match=r"is not here.*begin a new library"):
+    with pytest.raises(EmbedderError, match="is not here"):
         find_model_by_id(file.model_id, tmp_path / "models")
 
 
@@ -202,7 +202,7 @@ def test_a_library_whose_model_is_gone_says_what_to_do(library: Services, tmp_pa
         lambda: again.library.check_ready("default"),
         lambda: again.library.insert("default", jpeg(draw((20, 200, 30)))),
     ):
-        with pytest.raises(EmbedderError, match=r"collection 'default' cannot be used: model tiny@\w+ is not here"):
+        with pytest.raises(EmbedderError, match=r"collection 'default' .*tiny@\w+ is not here.*begin a new library"):
             action()
     status = again.library.status("default")
     assert (status.images, status.chosen.model_id) == (1, "")

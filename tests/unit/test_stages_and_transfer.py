@@ -126,6 +126,7 @@ def test_vectors_of_another_length_are_refused_before_anything_is_kept(services:
     hdf5.write_vector_shard(tmp_path / "bad.h5", info, [([record], np.ones((1, 10), np.float32))])
     with pytest.raises(ModelMismatch, match="10 numbers"):
         services.transfer.import_shards("default", tmp_path / "bad.h5")
+    assert services.collections.names() == []
     with pytest.raises(ModelMismatch, match="10 numbers"):
         services.indexing.add_shards("default", [tmp_path / "bad.h5"])
     assert services.archive_for(MEAN_COLOUR_MODEL).folder.exists() is False

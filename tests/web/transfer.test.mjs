@@ -60,6 +60,32 @@ describe("vectors", () => {
     assert.equal(vectors().error.status, 422);
   });
 
+  test("an older result is past from the sending on, unless that is cancelled", async () => {
+    const older = job("done", { id: "older" });
+    const shown = () => [vectors().job.id, vectors().isPast];
+    store.updateLibrary({ vectors: { ...vectors(), job: older } });
+    await transfer.bring(new File([], "empty.h5"), "copy");
+    assert.deepEqual(shown(), ["older", true], "not even sent");
+
+    calls.importVectors = async () => {
+      assert.deepEqual([...shown(), vectors().error], ["older", true, null]);
+      throw new ApiError({ status: 422, code: "invalid_input" });
+    };
+    await transfer.bring(new File(["four"], "a.h5"), "copy");
+    assert.deepEqual([...shown(), vectors().error.status], ["older", true, 422]);
+
+    calls.importVectors = async () => {
+      assert.deepEqual(shown(), ["older", true]);
+      throw new DOMException("cancelled", "AbortError");
+    };
+    await transfer.bring(new File(["four"], "a.h5"), "copy");
+    assert.deepEqual([...shown(), vectors().error], ["older", false, null]);
+
+    calls.importVectors = async () => job("queued");
+    await transfer.bring(new File(["four"], "a.h5"), "copy");
+    assert.deepEqual(shown(), ["j", false]);
+  });
+
   test("cancel ends the sending, and afterwards the job", async () => {
     calls.importVectors = (_file, _collection, { signal }) => sleep(1e5, null, { signal }).catch(() => Promise.reject(signal.reason));
     const sent = transfer.bring(new File(["four"], "a.h5"), "copy");
@@ -109,8 +135,8 @@ test("a file travels as the body, with its own collection and the admin key; a r
   const api = new Calls(new Api({ base: "https://a.example", key: (role) => role, collection: () => "birds" }));
   let loaded = 0;
   const options = { onProgress: (bytes) => (loaded = bytes), signal: new AbortController().signal };
-  assert.deepEqual(await api.importVectors(new File(["four"], "a.h5"), "copy", options), { id: "j" });
-  assert.deepEqual(sent, [["POST", "https://a.example/import?collection=copy", "admin", "application/x-hdf5", "a.h5"]]);
+  assert.deepEqual(await api.importVectors(new File(["four"], "a b.h5"), "copy", options), { id: "j" });
+  assert.deepEqual(sent, [["POST", "https://a.example/import?collection=copy&name=a+b.h5", "admin", "application/x-hdf5", "a b.h5"]]);
   assert.equal(loaded, 4);
   status = 429;
   await assert.rejects(api.importVectors(new File(["four"], "a.h5"), "copy", options), { status: 429, retryAfterS: 7 });

@@ -48,7 +48,7 @@ export const CLOSED_LIBRARY = Object.freeze({
   job: null,
   jobError: null,
   failures: null,
-  vectors: Object.freeze({ open: false, job: null, error: null, failures: null, sending: null }),
+  vectors: Object.freeze({ open: false, job: null, error: null, failures: null, sending: null, isPast: false }),
   asks: null,
   done: null,
 });

@@ -190,7 +190,7 @@
  */
 
 /** @typedef {"queued" | "running" | "done" | "failed" | "cancelled"} JobState */
-/** @typedef {{id: string, kind: string, state: JobState, total: number, done: number, failed: number, rate: number,
+/** @typedef {{id: string, kind: string, collection: string | null, state: JobState, can_retry: boolean, total: number, done: number, failed: number, rate: number,
  *   eta_s: number | null, error: string | null, result?: Record<string, string | number> | null}} Job */
 /** @typedef {{number: number, item: string, reason: string}} JobFailure */
 
@@ -202,6 +202,7 @@
  * @property {import("./api.js").ApiError | null} error
  * @property {JobFailure[] | null} failures
  * @property {{name: string, sentBytes: number, sizeBytes: number} | null} sending
+ * @property {boolean} isPast the job is an older one than what was tried last, which came to no job
  */
 
 /**

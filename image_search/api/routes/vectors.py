@@ -21,7 +21,7 @@ from image_search.api.body import VECTORS_TYPE
 from image_search.api.operations import operation
 from image_search.api.schemas.images import InCollection
 from image_search.api.schemas.jobs import JobStarted
-from image_search.api.schemas.vectors import ExportLink, ExportQuery
+from image_search.api.schemas.vectors import ExportLink, ExportQuery, ImportQuery
 from image_search.names import rfc3339
 
 blueprint = APIBlueprint("vectors", __name__)
@@ -88,7 +88,7 @@ def export_vectors(query: ExportQuery) -> Response:
     "post",
     "/import",
     role="admin",
-    query=InCollection,
+    query=ImportQuery,
     upload={
         VECTORS_TYPE: _BYTES,
         "application/octet-stream": _BYTES,
@@ -105,7 +105,7 @@ def export_vectors(query: ExportQuery) -> Response:
     problems=(409, 422),
     cost="request",
 )
-def import_vectors(query: InCollection) -> tuple[Response, int, dict[str, str]]:
+def import_vectors(query: ImportQuery) -> tuple[Response, int, dict[str, str]]:
     """Bring an exported file's records and vectors into a collection, as a job; made where there is none.
 
     A row whose picture is there already changes nothing. The pictures' own files are not in such a file: rows come
@@ -116,6 +116,7 @@ def import_vectors(query: InCollection) -> tuple[Response, int, dict[str, str]]:
         job = services().exchange.receive(
             wire.collection_of(query.collection),
             lambda file: receiving.receive_file(file, settings().http_server.max_import_bytes),
+            name=query.name or "",
         )
     services().runner.wake()
     document = answers.job_document(job)

@@ -59,8 +59,12 @@ class JobShown(Part):
 
     id: str
     kind: str
+    collection: str | None = Field(description="What it works on.")
     state: JobState
     cancel_wanted: bool = Field(description="Told to stop: a running job ends at its next step, or is done before.")
+    can_retry: bool = Field(
+        description="Whether it can be tried again: it has ended, something is left to do, and what it needs is there."
+    )
     total: int
     done: int
     failed: int

@@ -128,8 +128,8 @@ export class Calls {
    * @param {{onProgress: (sentBytes: number) => void, signal: AbortSignal}} options
    */
   importVectors(file, collection, options) {
-    const path = `/import?collection=${encodeURIComponent(collection)}`;
-    return this.#job(sendFile(this.#api, path, file, { type: "application/x-hdf5", ...options }));
+    const asked = new URLSearchParams({ collection, name: file.name });
+    return this.#job(sendFile(this.#api, `/import?${asked}`, file, { type: "application/x-hdf5", ...options }));
   }
 
   /** The first of them. @param {string} id */

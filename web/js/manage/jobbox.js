@@ -56,12 +56,14 @@ export class JobBox {
       this.element.replaceChildren(el("p", { class: "fine" }, tr.t(this.#words.never)));
       return;
     }
-    const { kind, state, total, done, failed, rate, eta_s: eta, error } = job;
+    const { collection, state, can_retry: canRetry, total, done, failed, rate, eta_s: eta, error } = job;
     const active = isActive(job);
     const bar = el("progress", { max: Math.max(1, total), "aria-label": tr.t(this.#words.heading) });
     // Without a value the bar shows that something goes on, not how far it is.
     if (total || !active) bar.value = active ? done : Math.max(1, total);
     const facts = [
+      // What came of it names it itself.
+      !outcome && collection,
       total > 0 && tr.t("job.progress", { n: tr.number(done), of: tr.number(total) }),
       active && rate > 0 && tr.t("job.rate", { n: tr.number(Math.round(rate)) }),
       active && eta !== null && tr.t("job.eta", { time: duration(eta, tr) }),
@@ -76,7 +78,7 @@ export class JobBox {
         el("span", { class: "fine" }, facts.join(" · ")),
         active && button("manage.cancel", this.#actions.cancel),
         failed > 0 && !failures && button("job.failures", this.#actions.failures),
-        (state === "failed" || state === "cancelled" || (state === "done" && failed > 0 && kind !== "import")) && button("job.retry", this.#actions.retry),
+        canRetry && button("job.retry", this.#actions.retry),
       ]),
       ...(outcome ? [el("p", {}, outcome)] : []),
       ...(error ? [el("p", { class: "bad", dir: "auto" }, error)] : []),

@@ -36,7 +36,7 @@ const INDEX = {
 export const IMPORTS = {
   kind: "import",
   read: ({ vectors }) => vectors,
-  write: (change, { vectors }) => ({ vectors: { ...vectors, ...change } }),
+  write: (change, { vectors }) => ({ vectors: { ...vectors, ...(change.job === undefined ? {} : { isPast: false }), ...change } }),
 };
 
 /** Starts jobs of a kind, and watches the newest one while its panel is open. */

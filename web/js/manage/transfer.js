@@ -47,14 +47,14 @@ export class Transfer {
     if (this.#sending) return;
     const most = this.#store.state.service.status?.limits?.max_import_bytes ?? Infinity;
     if (file.size > most || !file.size) {
-      this.#update({ error: new ApiError({ status: file.size ? 413 : 422, code: "not_sent", title: file.name }) });
+      this.#update({ error: new ApiError({ status: file.size ? 413 : 422, code: "not_sent", title: file.name }), isPast: true });
       return;
     }
     const sending = new AbortController();
     this.#sending = sending;
     const begun = { name: file.name, sentBytes: 0, sizeBytes: file.size };
     await this.#jobs.begin(async () => {
-      this.#update({ sending: begun });
+      this.#update({ sending: begun, isPast: true });
       try {
         return await this.#calls.importVectors(file, collection, {
           onProgress: (sentBytes) => this.#update({ sending: { ...begun, sentBytes } }),

@@ -18,6 +18,8 @@ export class VectorsView {
   #take = el("button", { class: "button", type: "button" }, [icon("save"), this.#takeWords]);
   #fileWords = el("span");
   #file = el("input", { type: "file", id: "vectors-file", accept: ".h5,.hdf5,application/x-hdf5", required: true });
+  // The browser's own words for it are in its own language; to a screen reader it says the file's name itself.
+  #fileShown = el("span", { class: "file-name", dir: "auto" });
   #intoWords = el("span");
   #into = el("input", { name: "into", autocomplete: "off", spellcheck: "false", dir: "ltr", maxlength: "63", pattern: "[A-Za-z]([A-Za-z0-9]|_(?!_))*", required: true });
   #start = el("button", { class: "button primary", type: "submit" });
@@ -28,6 +30,7 @@ export class VectorsView {
   #error = el("p", { class: "bad", role: "alert", dir: "auto" });
   #job;
   #wordsChange = changes();
+  #choose = "";
   #intoChange = changes();
   #jobChanges = changes();
 
@@ -38,7 +41,10 @@ export class VectorsView {
       "form",
       { class: "index-form" },
       [
-        el("label", { class: "field-block" }, [this.#fileWords, this.#file]),
+        el("label", { class: "field-block" }, [
+          this.#fileWords,
+          el("span", { class: "file-field" }, [this.#file, el("span", { class: "button", "aria-hidden": "true" }, [icon("upload"), this.#fileShown])]),
+        ]),
         el("label", { class: "field-block" }, [this.#intoWords, this.#into]),
         this.#start,
       ],
@@ -50,6 +56,7 @@ export class VectorsView {
         },
       },
     );
+    this.#file.addEventListener("change", () => this.#showFile());
     this.#take.addEventListener("click", actions.take);
     this.#stop.addEventListener("click", actions.cancel);
     this.#section.append(
@@ -64,13 +71,13 @@ export class VectorsView {
 
   /** @param {State} state */
   render({ library: { vectors }, locale, service: { status }, collection }) {
-    const { open, job, error, failures, sending } = vectors;
+    const { open, job, error, failures, sending, isPast } = vectors;
     this.#section.hidden = !open;
     const tr = translator(locale);
     if (this.#wordsChange(locale)) this.#renderWords(tr);
     const here = collection || status?.collection || "";
     if (this.#intoChange(here)) this.#into.value = here;
-    if (!this.#jobChanges(locale, job, error, failures, sending, open)) return;
+    if (!this.#jobChanges(locale, job, error, failures, sending, isPast, open)) return;
     this.#error.textContent = error ? reasonOf(error, tr) : "";
     this.#start.setAttribute("aria-disabled", String(isActive(job) || !!sending));
     const hadFocus = this.#sending.contains(document.activeElement);
@@ -83,7 +90,8 @@ export class VectorsView {
       const [sent, size] = [formatBytes(sending.sentBytes), formatBytes(sending.sizeBytes)];
       this.#barWords.textContent = tr.t("vectors.sent", { name: sending.name, sent, size });
     }
-    this.#job.render({ job, failures, isShown: open, outcome: job ? outcomeOf(job, tr) : "" }, tr);
+    this.#job.element.hidden = isPast;
+    this.#job.render({ job, failures, isShown: open && !isPast, outcome: job ? outcomeOf(job, tr) : "" }, tr);
   }
 
   /** @param {Translator} tr */
@@ -92,9 +100,15 @@ export class VectorsView {
     this.#lead.textContent = tr.t("vectors.lead");
     this.#takeWords.textContent = tr.t("vectors.take");
     this.#fileWords.textContent = tr.t("vectors.file");
+    this.#choose = tr.t("vectors.choose");
+    this.#showFile();
     this.#intoWords.textContent = tr.t("vectors.into");
     this.#start.textContent = tr.t("vectors.bring");
     this.#stop.textContent = tr.t("manage.cancel");
+  }
+
+  #showFile() {
+    this.#fileShown.textContent = this.#file.files?.[0]?.name ?? this.#choose;
   }
 }
 
