@@ -225,13 +225,13 @@ def test_a_region_needs_no_pointer(page: Page) -> None:
 def test_words_alone_and_with_a_picture(page: Page, live_server: str) -> None:
     tag = some_tag(page, live_server)
     with_words(page, tag)
-    expect(cards(page).first.locator(".card-reason")).to_contain_text("by words")
+    expect(cards(page).first.locator(".card-reason")).to_have_text("Found by words")
     expect(page.locator("#query")).to_be_hidden()
     assert page.locator("#grid").evaluate("(grid) => grid.clientWidth") > 1000
     expect(page.locator("#share-field")).to_be_hidden()
 
     cards(page).first.get_by_role("button", name="Search with this").click()
-    expect(cards(page).first.locator(".card-reason")).to_contain_text("by picture and words")
+    expect(cards(page).locator(".card-reason", has_text="Found by both").first).to_be_visible()
     slider = page.get_by_label("How much the picture counts")
     with page.expect_request(SEARCH_PATH) as sent:
         slider.focus()
@@ -242,7 +242,7 @@ def test_words_alone_and_with_a_picture(page: Page, live_server: str) -> None:
     expect(page).to_have_url(re.compile("share=1"))
 
     page.get_by_role("button", name="Clear").click()
-    expect(cards(page).first.locator(".card-reason")).to_contain_text("by words")
+    expect(cards(page).first.locator(".card-reason")).to_have_text("Found by words")
     page.get_by_label("Words to search for").fill("")
     page.keyboard.press("Enter")
     expect(page.locator("#start")).to_be_visible()

@@ -27,7 +27,7 @@ export function pickLocale(preferred) {
  * @property {(n: number) => string} number
  */
 
-/** @typedef {"results.count" | "result.moreSources" | "status.pictures" | "rows.count" | "add.added" | "add.known" | "add.failed" | "job.failed" | "library.selected" | "sure.many" | "vectors.bare"} PluralStem */
+/** @typedef {"results.count" | "results.found" | "result.moreSources" | "status.pictures" | "rows.count" | "add.added" | "add.known" | "add.failed" | "job.failed" | "library.selected" | "sure.many" | "vectors.bare"} PluralStem */
 
 /** @type {Map<Locale, Translator>} */
 const translators = new Map();

@@ -15,7 +15,7 @@ export const WORDS = {
   },
   zh: {
     "places.server": "服务器",
-    "places.collection": "图库名称",
+    "places.collection": "集合",
     "places.noSession": "浏览器不为此标签页保存任何内容，因此无法选择其他服务器。",
   },
 };
