@@ -306,6 +306,18 @@ def test_a_phone_needs_no_sideways_scrolling(page: Page, sample_image: Path) -> 
     assert box["x"] + box["width"] <= 360
 
 
+def test_the_smallest_phone_has_its_bar_in_one_line(page: Page, sample_image: Path) -> None:
+    page.set_viewport_size({"width": 320, "height": 640})
+    search_with(page, sample_image)
+    for language in ("中文", "EN"):
+        page.get_by_role("button", name=language, exact=True).click()
+        expect(page.locator('[data-locale][aria-pressed="true"]')).to_have_text(language)
+        assert page.locator(".pill-text").evaluate("(words) => words.scrollWidth <= words.clientWidth"), language
+        heights = page.locator(".languages button:visible").evaluate_all("(all) => all.map((one) => one.offsetHeight)")
+        assert max(heights) <= 32, "no button's words are in two lines"
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
 def test_inline_script_is_refused(page: Page, console: Console) -> None:
     console.allow("CSP violation")
     console.allow("Content Security Policy")

@@ -229,13 +229,16 @@ const views = [
   later({
     state,
     wanted: ({ search, rows }) => search.phase !== "idle" || rows.length > 0,
-    load: async () => (await import("./views/work.js")).workViews({ base, actions: working }),
+    load: async () => {
+      const [{ workViews }] = await Promise.all([import("./views/work.js"), styled("css/work.css")]);
+      return workViews({ base, actions: working });
+    },
   }),
   later({
     state,
     wanted: ({ live }) => live !== null,
     load: async () => {
-      const [{ LiveView }, live] = await Promise.all([import("./views/live.js"), liveSearch()]);
+      const [{ LiveView }, live] = await Promise.all([import("./views/live.js"), liveSearch(), styled("css/work.css")]);
       return [
         new LiveView({
           actions: {
