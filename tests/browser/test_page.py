@@ -318,6 +318,25 @@ def test_the_smallest_phone_has_its_bar_in_one_line(page: Page, sample_image: Pa
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+def test_a_link_to_a_collection_that_is_gone_says_so_and_leads_to_one_that_is_there(
+    page: Page, live_server: str, console: Console
+) -> None:
+    console.allow("404")
+    page.goto(f"{live_server}/?collection=gone&q=cat")
+    told = page.locator("#notices .notice")
+    expect(told).to_have_count(1)
+    expect(told).to_contain_text("There is no collection “gone”.")
+    page.goto(f"{live_server}/?collection=gone")
+    expect(told).to_contain_text("There is no collection “gone”.")
+    expect(page.locator("#empty")).to_be_hidden()
+    page.get_by_role("button", name="Go to “default”").click()
+    expect(told).to_have_count(0)
+    expect(page.locator("#status-button")).to_have_text("60 pictures")
+    expect(page).to_have_url(re.compile("collection=default"))
+    page.go_back()
+    expect(told).to_contain_text("There is no collection “gone”.")
+
+
 def test_inline_script_is_refused(page: Page, console: Console) -> None:
     console.allow("CSP violation")
     console.allow("Content Security Policy")

@@ -122,6 +122,13 @@ test("a service that is away is reported, and resume asks again only then", asyn
   assert.equal(awayCalls, 1);
 });
 
+test("a collection that is not there has the service asked which there are", async () => {
+  searcher.withResult(result(1));
+  api.requests[0].reject(new ApiError({ status: 404, code: "collection_not_found" }));
+  await settled();
+  assert.equal(awayCalls, 1);
+});
+
 test("an answer that is not understood is an error of its own, not an absence", async () => {
   searcher.withResult(result(1));
   api.requests[0].resolve({ roundTripMs: 1 });

@@ -24,7 +24,7 @@ import { AddressView } from "./views/address.js";
 import { later } from "./views/later.js";
 import { NoticeView } from "./views/notice.js";
 import { RefineView } from "./views/refine.js";
-import { StartView } from "./views/start.js";
+import { StartView, isGone } from "./views/start.js";
 import { StatusView } from "./views/status.js";
 
 const session = () => sessionStorage;
@@ -220,7 +220,7 @@ const views = [
   }),
   later({
     state,
-    wanted: ({ service }) => servers.length > 1 || (service.status?.collections?.length ?? 0) > 1,
+    wanted: ({ service }) => servers.length > 1 || (service.status?.collections?.length ?? 0) > 1 || isGone(service.status),
     load: async () => {
       const { placesView } = await import("./views/places.js");
       return [await placesView({ api, store, servers, chosen, session, goInto })];

@@ -3,7 +3,7 @@
 /** @import {Link} from "./link.js" */
 /** @import {Store} from "./store.js" */
 /** @import {FileQuery, LiveQuery, Query, Refinement, SearchAnswer, State, StoredImage, UrlQuery} from "./types.js" */
-import { ApiError, isAbort } from "./api.js";
+import { ApiError, NO_COLLECTION, isAbort } from "./api.js";
 import { displayName } from "./format.js";
 import { ask, paramsOf } from "./request.js";
 import { Rows } from "./rows.js";
@@ -27,7 +27,7 @@ export class Searcher {
    */
   #token = null;
 
-  /** @param {{api: Api, store: Store, onAway: () => void}} parts `onAway`: a request found no service */
+  /** @param {{api: Api, store: Store, onAway: () => void}} parts `onAway`: a request found no service, or no collection */
   constructor({ api, store, onAway }) {
     this.#api = api;
     this.#store = store;
@@ -296,7 +296,7 @@ export class Searcher {
     } else {
       this.#store.update({ search: { ...IDLE_SEARCH, phase: "error", error } });
     }
-    if (error.isAway) this.#onAway();
+    if (error.isAway || error.code === NO_COLLECTION) this.#onAway();
   }
 }
 

@@ -108,6 +108,7 @@ export const MESSAGES = {
   "error.400": "The service did not understand the request",
   "error.403": "This key is not allowed to search",
   "error.404": "This is no longer in the library",
+  "error.collection": "There is no such collection",
   "error.413": "The picture is too large",
   "error.415": "This kind of file is not supported",
   "error.422": "This picture cannot be used",

@@ -108,6 +108,7 @@ export const MESSAGES = {
   "error.400": "服务无法理解这个请求",
   "error.403": "此密钥没有搜索权限",
   "error.404": "图库中已没有这项内容",
+  "error.collection": "没有这个集合",
   "error.413": "图片太大",
   "error.415": "不支持这种文件",
   "error.422": "无法使用这张图片",

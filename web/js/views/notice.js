@@ -3,7 +3,9 @@
 /** @import {ApiError} from "../api.js" */
 /** @import {MessageKey, Translator} from "../i18n.js" */
 import { byId, changes, el, icon } from "../dom.js";
+import { NO_COLLECTION } from "../api.js";
 import { translator } from "../i18n.js";
+import { isGone } from "./start.js";
 
 /** @typedef {"away" | "warming" | "back" | "error" | "info" | "key"} Tone */
 
@@ -38,7 +40,9 @@ export class NoticeView {
     if (this.#serviceChanges(locale, service.phase, service.returned, service.barred, waits)) {
       this.#service.replaceChildren(...this.#serviceNotice(state, waits, tr));
     }
-    const error = waits || search.phase === "locked" ? null : search.error;
+    // What says that the collection is gone offers the others too.
+    const isTold = waits || search.phase === "locked" || (search.error?.code === NO_COLLECTION && isGone(service.status));
+    const error = isTold ? null : search.error;
     if (this.#errorChanges(locale, error)) {
       this.#error.replaceChildren(...(error ? [this.#errorNotice(error, search.phase === "done", tr)] : []));
     }
@@ -159,7 +163,7 @@ const ICONS = { away: "alert", warming: "info", back: "check", error: "alert", i
  * @param {HTMLElement[]} body
  * @param {...(HTMLElement | false)} controls
  */
-function notice(tone, body, ...controls) {
+export function notice(tone, body, ...controls) {
   return el("div", { class: "notice", "data-tone": tone }, [
     icon(ICONS[tone]),
     el("div", { class: "notice-words" }, body),
@@ -181,6 +185,7 @@ function words(title, detail) {
  * @returns {{heading: MessageKey, fallback: MessageKey | null}}
  */
 export function errorWords({ status, code }) {
+  if (code === NO_COLLECTION) return { heading: "error.collection", fallback: null };
   if (code === "url_fetch_failed") return { heading: "error.urlFetch", fallback: "error.urlFetchDetail" };
   switch (status) {
     case 0:
