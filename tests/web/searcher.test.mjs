@@ -129,6 +129,28 @@ test("a collection that is not there has the service asked which there are", asy
   assert.equal(awayCalls, 1);
 });
 
+test("what is wrong with a new file replaces what was wrong with the one before, but not that the service is away", async () => {
+  const hint = { key: "hint.nothing", tone: "error" };
+  for (const [status, left] of [[415, null], [503, 503]]) {
+    searcher.withResult(result(1));
+    api.requests.at(-1).reject(new ApiError({ status, code: "x" }));
+    await settled();
+    searcher.tell(hint);
+    assert.equal(store.state.hint, hint);
+    assert.equal(store.state.search.error?.status ?? null, left);
+  }
+});
+
+test("the start asks nothing and keeps the collection", async () => {
+  store.update({ collection: "birds" });
+  searcher.refine({ words: "red", filters: { ...store.state.filters, minWidth: 5 } });
+  searcher.start();
+  await settled();
+  const { words, filters, search, collection } = store.state;
+  assert.deepEqual([words, filters.minWidth, search.phase, collection], ["", 0, "idle", "birds"]);
+  assert.equal(api.requests[0].signal.aborted, true);
+});
+
 test("an answer that is not understood is an error of its own, not an absence", async () => {
   searcher.withResult(result(1));
   api.requests[0].resolve({ roundTripMs: 1 });

@@ -145,7 +145,7 @@ async function takeFiles(given) {
   const ready = store.state.original ? files : await shrunk(files);
   const refusal = ready.map((file) => tooLarge(file, limits)).find((found) => found);
   if (ready.length && !refusal) searcher.withFiles(ready);
-  store.update({ hint: refusal ?? hint });
+  searcher.tell(refusal ?? hint);
 }
 
 /** @param {Locale} chosen */
@@ -163,6 +163,7 @@ async function setLocale(chosen) {
 const chooser = byId("chooser", HTMLInputElement);
 const base = new URL(chosen.base || ".", location.href).href;
 const address = new AddressView({ actions: { go: (url) => searcher.withUrl(url) } });
+byId("give", HTMLButtonElement).addEventListener("click", () => chooser.click());
 const giving = {
   choose: () => chooser.click(),
   address: () => address.open(),
@@ -196,6 +197,18 @@ const working = {
   only: (query) => searcher.withFiles([query.file]),
 };
 const state = () => store.state;
+// Somebody begins to ask: what shows the answer comes meanwhile.
+let begun = false;
+for (const type of ["pointerdown", "keydown", "dragenter"]) {
+  window.addEventListener(
+    type,
+    () => {
+      begun = true;
+      render();
+    },
+    { once: true },
+  );
+}
 const views = [
   new StatusView({ address: chosen.base || location.origin, actions: { forgetKey: () => setKey(null) } }),
   new StartView({ actions: giving }),
@@ -228,7 +241,7 @@ const views = [
   }),
   later({
     state,
-    wanted: ({ search, rows }) => search.phase !== "idle" || rows.length > 0,
+    wanted: ({ search, rows }) => begun || search.phase !== "idle" || rows.length > 0,
     load: async () => {
       const [{ workViews }] = await Promise.all([import("./views/work.js"), styled("css/work.css")]);
       return workViews({ base, actions: working });
@@ -253,7 +266,8 @@ const views = [
   }),
   later({
     state,
-    wanted: ({ viewed }) => viewed !== null,
+    // Whoever has results is about to look at one.
+    wanted: ({ viewed, search, rows }) => viewed !== null || search.results.length > 0 || rows.length > 0,
     load: async () => {
       const [{ ViewerView }] = await Promise.all([import("./views/viewer.js"), styled("css/viewer.css")]);
       return [new ViewerView({
@@ -289,7 +303,8 @@ for (const place of places) {
     if (event instanceof MouseEvent && (event.metaKey || event.ctrlKey || event.shiftKey)) return;
     event.preventDefault();
     if (place.getAttribute("data-place") === "library") void manage((one) => one.open("all"));
-    else leaveLibrary();
+    else if (store.state.library.which) leaveLibrary();
+    else searcher.start();
   });
 }
 

@@ -5,6 +5,7 @@
 /** @import {FileQuery, LiveQuery, Query, Refinement, SearchAnswer, State, StoredImage, UrlQuery} from "./types.js" */
 import { ApiError, NO_COLLECTION, isAbort } from "./api.js";
 import { displayName } from "./format.js";
+import { readLink } from "./link.js";
 import { ask, paramsOf } from "./request.js";
 import { Rows } from "./rows.js";
 import { IDLE_SEARCH, PLAIN } from "./store.js";
@@ -155,6 +156,18 @@ export class Searcher {
       const done = { phase: /** @type {const} */ ("done"), results: body.results, roundTripMs, showNearest };
       this.#store.update({ search: { ...IDLE_SEARCH, ...done, answer: { ...body, query: known } } });
     });
+  }
+
+  /** What is wrong with what was just given takes the place of what was wrong before. @param {State["hint"]} hint */
+  tell(hint) {
+    const { search } = this.#store.state;
+    const isOver = hint && search.error && search.phase !== "locked" && !search.error.isAway;
+    this.#store.update({ hint, search: isOver ? { ...search, error: null } : search });
+  }
+
+  /** The page's start: nothing is asked. */
+  start() {
+    void this.open(readLink(""), []);
   }
 
   async more() {

@@ -90,7 +90,9 @@ export class NoticeView {
    */
   #errorNotice(error, ofNextPage, tr) {
     const { heading, fallback } = errorWords(error);
-    const detail = error.detail || (fallback ? tr.t(fallback) : error.title);
+    // Of an address the service says no more than the heading does.
+    const said = error.code === "url_fetch_failed" ? "" : error.detail;
+    const detail = said || (fallback ? tr.t(fallback) : error.title);
     const body = words(tr.t(heading), detail);
     if (error.errors.length) {
       body.push(
@@ -101,7 +103,8 @@ export class NoticeView {
         ),
       );
     }
-    if (error.requestId) body.push(el("p", { class: "fine" }, tr.t("notice.reference", { id: error.requestId })));
+    // What was asked wrongly needs no search in the service's log.
+    if (error.requestId && error.status >= 500) body.push(el("p", { class: "fine" }, tr.t("notice.reference", { id: error.requestId })));
     const mayWork = error.isAway || error.status >= 500 || error.status === 429;
     const retry = el("button", { class: "button small", type: "button" }, tr.t("notice.retry"), {
       click: ofNextPage ? this.#actions.more : this.#actions.retry,
