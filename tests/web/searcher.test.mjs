@@ -241,6 +241,20 @@ test("words alone are a search; without them there is none", () => {
   assert.equal(store.state.search.phase, "idle");
 });
 
+test("words that were typed and not yet searched for go with the next picture, whose field shows them", () => {
+  searcher.draft("red");
+  searcher.withResult(result(1));
+  assert.deepEqual([store.state.words, api.requests[0].params.text], ["red", "red"]);
+  searcher.draft("green");
+  searcher.refine({ words: "blue" });
+  searcher.withFiles([new Blob(["a"]), new Blob(["b"])]);
+  assert.equal(store.state.words, "blue");
+  searcher.draft("gone");
+  searcher.start();
+  searcher.withResult(result(2));
+  assert.equal(store.state.words, "");
+});
+
 test("clear takes the picture away and searches on with the words", () => {
   searcher.refine({ words: "red" });
   searcher.withResult(result(1));

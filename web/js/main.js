@@ -215,6 +215,7 @@ const views = [
   new RefineView({
     actions: {
       refine: (change) => searcher.refine(change),
+      draft: (words) => searcher.draft(words),
       setOriginal: (original) => store.update({ original }),
     },
   }),

@@ -27,6 +27,8 @@ export class Searcher {
    * @type {{of: Query, crop: Refinement["crop"], id: string, size: SearchAnswer["query"]} | null}
    */
   #token = null;
+  /** The words that were typed and not yet searched for. @type {string | null} */
+  #draft = null;
 
   /** @param {{api: Api, store: Store, onAway: () => void}} parts `onAway`: a request found no service, or no collection */
   constructor({ api, store, onAway }) {
@@ -53,7 +55,8 @@ export class Searcher {
     const [only] = queries;
     if (queries.length < 2) return only && this.#begin(only, refinement);
     this.#leave();
-    const fresh = refinement ?? { crop: null, negatives: [] };
+    const fresh = refinement ?? this.#fresh();
+    this.#draft = null;
     this.#store.update({ ...fresh, query: null, hint: null, viewed: null, search: IDLE_SEARCH });
     void this.#rows.run(queries);
   }
@@ -90,8 +93,14 @@ export class Searcher {
 
   /** @param {Partial<Refinement>} change of what is asked beside the picture */
   refine(change) {
+    if ("words" in change) this.#draft = null;
     this.#store.update(change);
     void this.again({ keep: true });
+  }
+
+  /** A picture that is given next is searched for with these: they stand beside it. @param {string} words */
+  draft(words) {
+    this.#draft = words;
   }
 
   /** Results like this one are to come later. @param {StoredImage} image */
@@ -109,6 +118,8 @@ export class Searcher {
    */
   async open(link, files) {
     this.#leave();
+    // The field is written anew where its words are others.
+    if (link.words !== this.#store.state.words) this.#draft = null;
     const { imageId, url, topK, viewedId: _, library: __, collection: ___, ...refinement } = link;
     this.#store.update({ ...refinement, topK, query: null, rows: [], viewed: null, hint: null, search: IDLE_SEARCH });
     if (files.length) return this.withFiles(files, refinement);
@@ -226,12 +237,18 @@ export class Searcher {
 
   /**
    * @param {Query} query
-   * @param {Partial<State>} [refinement] a region and what to be unlike belong to the picture before
+   * @param {Partial<State>} [refinement]
    */
-  #begin(query, refinement = { crop: null, negatives: [] }) {
+  #begin(query, refinement = this.#fresh()) {
     this.#leave();
+    this.#draft = null;
     this.#store.update({ ...refinement, query, rows: [], hint: null, viewed: null });
     void this.again();
+  }
+
+  /** What goes with another picture: a region and what to be unlike belong to the one before. @returns {Partial<State>} */
+  #fresh() {
+    return { crop: null, negatives: [], ...(this.#draft !== null && { words: this.#draft }) };
   }
 
   /** Ends what runs, and lets go of the pictures that are no longer shown. */
