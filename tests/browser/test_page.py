@@ -318,6 +318,14 @@ def test_the_smallest_phone_has_its_bar_in_one_line(page: Page, sample_image: Pa
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+def test_nothing_in_the_bar_lies_on_another_at_any_width(page: Page) -> None:
+    for width in (320, 480, 561, 620, 721, 820):
+        page.set_viewport_size({"width": width, "height": 640})
+        parts = page.locator(".brand, .places, .bar-tools")
+        over = parts.evaluate_all("(all) => all.filter((one) => one.scrollWidth > one.clientWidth).length")
+        assert over == 0, width
+
+
 def test_a_link_to_a_collection_that_is_gone_says_so_and_leads_to_one_that_is_there(
     page: Page, live_server: str, console: Console
 ) -> None:
