@@ -239,7 +239,9 @@ def test_words_are_joined_by_a_picture_and_search_leads_back_to_the_start(
     console.allow("415")
     give = page.locator("#ask").get_by_role("button", name="Choose a picture")
     expect(give).to_be_hidden()
-    with_words(page, some_tag(page, live_server))
+    tag = some_tag(page, live_server)
+    with_words(page, tag)
+    expect(page).to_have_title(f"{tag} · Image Search")
     with page.expect_file_chooser() as chooser:
         give.click()
     chooser.value.set_files(sample_image)
@@ -259,6 +261,7 @@ def test_words_are_joined_by_a_picture_and_search_leads_back_to_the_start(
 
     page.get_by_role("link", name="Search", exact=True).click()
     expect(page.locator("#start")).to_be_visible()
+    expect(page).to_have_title("Image Search")
     expect(told).to_have_count(0)
     expect(page).to_have_url(f"{live_server}/")
     page.go_back()

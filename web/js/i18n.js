@@ -102,7 +102,6 @@ function made(locale, messages) {
 export function translatePage(page, locale) {
   const { t } = translator(locale);
   page.documentElement.lang = locale === "zh" ? "zh-Hans" : "en";
-  page.title = t("app.title");
   for (const element of page.querySelectorAll("[data-t]")) {
     element.textContent = t(/** @type {MessageKey} */ (element.getAttribute("data-t")));
   }

@@ -10,7 +10,7 @@ import * as config from "../config.js";
 import { Api } from "./api.js";
 import { byId, styled } from "./dom.js";
 import { listen, pick, tooLarge } from "./inputs.js";
-import { LOCALES, pickLocale, speak, translatePage } from "./i18n.js";
+import { LOCALES, pickLocale, speak, translatePage, translator } from "./i18n.js";
 import { SessionKey } from "./keys.js";
 import { abilities, offer } from "./live/ability.js";
 import { Monitor } from "./monitor.js";
@@ -317,6 +317,10 @@ function render() {
     translatePage(document, state.locale);
     for (const { offered, button } of languageButtons) button.setAttribute("aria-pressed", String(offered === state.locale));
   }
+  const { t } = translator(state.locale);
+  // Tabs, bookmarks and the browser's history tell searches by it.
+  const title = state.words ? t("app.titleOf", { words: state.words }) : t("app.title");
+  if (title !== document.title) document.title = title;
   const at = state.library.which ? "library" : "search";
   for (const place of places) {
     if (place.getAttribute("data-place") === at) place.setAttribute("aria-current", "page");

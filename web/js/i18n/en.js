@@ -2,6 +2,7 @@
 
 export const MESSAGES = {
   "app.title": "Image Search",
+  "app.titleOf": "{words} · Image Search",
   "app.skip": "Skip to the content",
   "app.language": "Language",
   "places.label": "Parts of the page",

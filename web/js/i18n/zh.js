@@ -2,6 +2,7 @@
 /** @type {Record<keyof typeof import("./en.js").MESSAGES, string>} */
 export const MESSAGES = {
   "app.title": "以图搜图",
+  "app.titleOf": "{words} · 以图搜图",
   "app.skip": "跳到主要内容",
   "app.language": "语言",
   "places.label": "页面的各部分",
