@@ -156,6 +156,8 @@ def test_the_viewer_goes_on_by_keys_and_gives_the_focus_back(page: Page) -> None
     expect(page.get_by_role("dialog")).to_be_hidden()
     expect(pick).to_be_focused()
     expect(page).not_to_have_url(re.compile("view="))
+    page.go_back()
+    expect(page.locator("#start")).to_be_visible()
 
 
 def test_a_link_reopens_the_viewer_and_back_closes_it(page: Page) -> None:
