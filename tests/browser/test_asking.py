@@ -222,16 +222,62 @@ def test_a_region_needs_no_pointer(page: Page) -> None:
     expect(page.get_by_role("button", name="Select a region")).to_be_focused()
 
 
+def test_a_slow_service_is_no_blank_page(page: Page) -> None:
+    held: list[Route] = []
+    page.route("**/views/work.js", lambda route: held.append(route))
+    with page.expect_request("**/views/work.js"):
+        page.get_by_label("Words to search for").press("x")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Searching…")).to_be_visible()
+    held[0].continue_()
+    expect(page.locator("#results-title")).not_to_have_text("Searching…")
+
+
+def test_words_are_joined_by_a_picture_and_search_leads_back_to_the_start(
+    page: Page, live_server: str, sample_image: Path, tmp_path: Path, console: Console
+) -> None:
+    console.allow("415")
+    give = page.locator("#ask").get_by_role("button", name="Choose a picture")
+    expect(give).to_be_hidden()
+    tag = some_tag(page, live_server)
+    with_words(page, tag)
+    expect(page).to_have_title(f"{tag} · Image Search")
+    with page.expect_file_chooser() as chooser:
+        give.click()
+    chooser.value.set_files(sample_image)
+    expect(page.locator("#query .query-name")).to_have_text(sample_image.name)
+    expect(page.locator("#share-field")).to_be_visible()
+    expect(give).to_be_hidden()
+
+    odd, empty = tmp_path / "odd.png", tmp_path / "empty.png"
+    odd.write_bytes(b"no picture")
+    empty.touch()
+    told = page.locator("#notices .notice")
+    page.set_input_files("#chooser", odd)
+    expect(told).to_contain_text("This kind of file is not supported")
+    expect(told).not_to_contain_text("Reference")
+    page.set_input_files("#chooser", empty)
+    expect(told).to_have_text("“empty.png” is an empty file.")
+
+    page.get_by_role("link", name="Search", exact=True).click()
+    expect(page.locator("#start")).to_be_visible()
+    expect(page).to_have_title("Image Search")
+    expect(told).to_have_count(0)
+    expect(page).to_have_url(f"{live_server}/")
+    page.go_back()
+    expect(page.locator("#query .query-name")).to_have_text("odd.png")
+
+
 def test_words_alone_and_with_a_picture(page: Page, live_server: str) -> None:
     tag = some_tag(page, live_server)
     with_words(page, tag)
-    expect(cards(page).first.locator(".card-reason")).to_contain_text("by words")
+    expect(cards(page).first.locator(".card-reason")).to_have_text("Found by words")
     expect(page.locator("#query")).to_be_hidden()
     assert page.locator("#grid").evaluate("(grid) => grid.clientWidth") > 1000
     expect(page.locator("#share-field")).to_be_hidden()
 
     cards(page).first.get_by_role("button", name="Search with this").click()
-    expect(cards(page).first.locator(".card-reason")).to_contain_text("by picture and words")
+    expect(cards(page).locator(".card-reason", has_text="Found by both").first).to_be_visible()
     slider = page.get_by_label("How much the picture counts")
     with page.expect_request(SEARCH_PATH) as sent:
         slider.focus()
@@ -242,7 +288,7 @@ def test_words_alone_and_with_a_picture(page: Page, live_server: str) -> None:
     expect(page).to_have_url(re.compile("share=1"))
 
     page.get_by_role("button", name="Clear").click()
-    expect(cards(page).first.locator(".card-reason")).to_contain_text("by words")
+    expect(cards(page).first.locator(".card-reason")).to_have_text("Found by words")
     page.get_by_label("Words to search for").fill("")
     page.keyboard.press("Enter")
     expect(page.locator("#start")).to_be_visible()

@@ -306,6 +306,45 @@ def test_a_phone_needs_no_sideways_scrolling(page: Page, sample_image: Path) -> 
     assert box["x"] + box["width"] <= 360
 
 
+def test_the_smallest_phone_has_its_bar_in_one_line(page: Page, sample_image: Path) -> None:
+    page.set_viewport_size({"width": 320, "height": 640})
+    search_with(page, sample_image)
+    for language in ("中文", "EN"):
+        page.get_by_role("button", name=language, exact=True).click()
+        expect(page.locator('[data-locale][aria-pressed="true"]')).to_have_text(language)
+        assert page.locator(".pill-text").evaluate("(words) => words.scrollWidth <= words.clientWidth"), language
+        heights = page.locator(".languages button:visible").evaluate_all("(all) => all.map((one) => one.offsetHeight)")
+        assert max(heights) <= 32, "no button's words are in two lines"
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_nothing_in_the_bar_lies_on_another_at_any_width(page: Page) -> None:
+    for width in (320, 480, 561, 620, 721, 820):
+        page.set_viewport_size({"width": width, "height": 640})
+        parts = page.locator(".brand, .places, .bar-tools")
+        over = parts.evaluate_all("(all) => all.filter((one) => one.scrollWidth > one.clientWidth).length")
+        assert over == 0, width
+
+
+def test_a_link_to_a_collection_that_is_gone_says_so_and_leads_to_one_that_is_there(
+    page: Page, live_server: str, console: Console
+) -> None:
+    console.allow("404")
+    page.goto(f"{live_server}/?collection=gone&q=cat")
+    told = page.locator("#notices .notice")
+    expect(told).to_have_count(1)
+    expect(told).to_contain_text("There is no collection “gone”.")
+    page.goto(f"{live_server}/?collection=gone")
+    expect(told).to_contain_text("There is no collection “gone”.")
+    expect(page.locator("#empty")).to_be_hidden()
+    page.get_by_role("button", name="Go to “default”").click()
+    expect(told).to_have_count(0)
+    expect(page.locator("#status-button")).to_have_text("60 pictures")
+    expect(page).to_have_url(re.compile("collection=default"))
+    page.go_back()
+    expect(told).to_contain_text("There is no collection “gone”.")
+
+
 def test_inline_script_is_refused(page: Page, console: Console) -> None:
     console.allow("CSP violation")
     console.allow("Content Security Policy")

@@ -68,11 +68,32 @@ def test_each_result_says_score_kind_and_what_found_it(page: Page) -> None:
     at_random(page)
     expect(cards(page).first.locator(".badge")).to_have_text("Same picture")
     expect(cards(page).nth(5).locator(".score")).to_have_text(re.compile(r"^-?\d\.\d{3}$"))
-    expect(cards(page).nth(5).locator(".card-reason")).to_have_text(
-        re.compile("^(Similar · by picture|Nearly the same)$")
-    )
+    expect(cards(page).nth(5).locator(".card-reason")).to_have_text(re.compile("^(Found by picture|Nearly the same)$"))
     label = cards(page).first.locator(".card-pick").get_attribute("aria-label") or ""
     assert "rank 1, score 1.000, Same picture" in label
+
+
+def test_cards_say_all_of_what_found_them_and_end_alike_without_titles(page: Page) -> None:
+    def bare(route: Route) -> None:
+        answer = route.fetch().json()
+        for result in answer["results"][1::2]:
+            result.update(title="", source_name="one.jpg", sources=["one.jpg"])
+        for result in answer["results"][2:]:
+            result.update(match="similar", found_by=["image", "text"])
+        route.fulfill(json=answer)
+
+    page.route(SEARCH_PATH, bare)
+    at_random(page)
+    for width in (1280, 320):
+        page.set_viewport_size({"width": width, "height": 800})
+        expect(cards(page)).to_have_count(20)
+        said = cards(page).locator(".card-reason")
+        assert said.evaluate_all("(all) => all.filter((one) => one.scrollHeight > one.clientHeight).length") == 0, width
+        over = cards(page).evaluate_all(
+            "(all) => all.map((card) => card.getBoundingClientRect().bottom"
+            " - card.querySelector('.icon-button').getBoundingClientRect().bottom)"
+        )
+        assert max(over) - min(over) < 1, width
 
 
 def test_nothing_close_is_said_plainly(page: Page) -> None:
@@ -135,6 +156,8 @@ def test_the_viewer_goes_on_by_keys_and_gives_the_focus_back(page: Page) -> None
     expect(page.get_by_role("dialog")).to_be_hidden()
     expect(pick).to_be_focused()
     expect(page).not_to_have_url(re.compile("view="))
+    page.go_back()
+    expect(page.locator("#start")).to_be_visible()
 
 
 def test_a_link_reopens_the_viewer_and_back_closes_it(page: Page) -> None:

@@ -81,6 +81,21 @@ test("each new question is a step; a slider and the next picture in the viewer a
   assert.match(past.address.search, /share=0\.7.*n=50&view=c{64}$/);
 });
 
+test("closing the viewer goes back to what it stood over, so that back does not open it again", async () => {
+  await navigation.open();
+  store.update({ words: "red" });
+  store.update({ viewed: { id: id("b") } });
+  store.update({ viewed: { id: id("c") } });
+  store.update({ viewed: null });
+  assert.deepEqual([past.place, past.address.search], [1, "?q=red"]);
+  store.update({ negatives: [{ id: id("d"), name: "" }] });
+  assert.equal(past.entries.length, 3, "the browser is on its way");
+  await navigation.walk();
+  assert.equal(opened.length, 1, "nothing is searched for again");
+  assert.match(past.address.search, /^\?q=red&not=d{64}$/);
+  assert.deepEqual([past.place, past.entries.length], [2, 3]);
+});
+
 test("back brings an uploaded picture again, which no address carries", async () => {
   await navigation.open();
   const file = new Blob(["x"]);

@@ -122,6 +122,35 @@ test("a service that is away is reported, and resume asks again only then", asyn
   assert.equal(awayCalls, 1);
 });
 
+test("a collection that is not there has the service asked which there are", async () => {
+  searcher.withResult(result(1));
+  api.requests[0].reject(new ApiError({ status: 404, code: "collection_not_found" }));
+  await settled();
+  assert.equal(awayCalls, 1);
+});
+
+test("what is wrong with a new file replaces what was wrong with the one before, but not that the service is away", async () => {
+  const hint = { key: "hint.nothing", tone: "error" };
+  for (const [status, left] of [[415, null], [503, 503]]) {
+    searcher.withResult(result(1));
+    api.requests.at(-1).reject(new ApiError({ status, code: "x" }));
+    await settled();
+    searcher.tell(hint);
+    assert.equal(store.state.hint, hint);
+    assert.equal(store.state.search.error?.status ?? null, left);
+  }
+});
+
+test("the start asks nothing and keeps the collection", async () => {
+  store.update({ collection: "birds" });
+  searcher.refine({ words: "red", filters: { ...store.state.filters, minWidth: 5 } });
+  searcher.start();
+  await settled();
+  const { words, filters, search, collection } = store.state;
+  assert.deepEqual([words, filters.minWidth, search.phase, collection], ["", 0, "idle", "birds"]);
+  assert.equal(api.requests[0].signal.aborted, true);
+});
+
 test("an answer that is not understood is an error of its own, not an absence", async () => {
   searcher.withResult(result(1));
   api.requests[0].resolve({ roundTripMs: 1 });
@@ -210,6 +239,20 @@ test("words alone are a search; without them there is none", () => {
   assert.equal(api.requests.length, 1);
   assert.equal(api.requests[0].signal.aborted, true);
   assert.equal(store.state.search.phase, "idle");
+});
+
+test("words that were typed and not yet searched for go with the next picture, whose field shows them", () => {
+  searcher.draft("red");
+  searcher.withResult(result(1));
+  assert.deepEqual([store.state.words, api.requests[0].params.text], ["red", "red"]);
+  searcher.draft("green");
+  searcher.refine({ words: "blue" });
+  searcher.withFiles([new Blob(["a"]), new Blob(["b"])]);
+  assert.equal(store.state.words, "blue");
+  searcher.draft("gone");
+  searcher.start();
+  searcher.withResult(result(2));
+  assert.equal(store.state.words, "");
 });
 
 test("clear takes the picture away and searches on with the words", () => {

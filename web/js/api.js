@@ -30,6 +30,9 @@ const OPEN_PATHS = new Set(["/status", "/readyz"]);
 /** Those that are about no collection, or name theirs. */
 const OF_ALL = /^\/(readyz|jobs|collections)|[?&]collection=/;
 
+/** The code of what asked for a collection that is not there. */
+export const NO_COLLECTION = "collection_not_found";
+
 /** @typedef {"user" | "admin"} Role whose key a request carries */
 
 /** @param {unknown} error */

@@ -54,21 +54,29 @@ export function icon(name) {
   return svg;
 }
 
+/** @type {Map<string, Promise<unknown>>} */
+const styles = new Map();
+
 /**
  * Resolves when a style is there, so that nothing is shown without it; rejects where it cannot be had.
  * @param {string} href
  */
 export function styled(href) {
-  return new Promise((resolve, reject) => {
+  const known = styles.get(href);
+  if (known) return known;
+  const there = new Promise((resolve, reject) => {
     const link = el("link", { rel: "stylesheet", href }, [], {
       load: resolve,
       error: (event) => {
         link.remove();
+        styles.delete(href);
         reject(event);
       },
     });
     document.head.append(link);
   });
+  styles.set(href, there);
+  return there;
 }
 
 /**

@@ -27,7 +27,7 @@ export function pickLocale(preferred) {
  * @property {(n: number) => string} number
  */
 
-/** @typedef {"results.count" | "result.moreSources" | "status.pictures" | "rows.count" | "add.added" | "add.known" | "add.failed" | "job.failed" | "library.selected" | "sure.many" | "vectors.bare"} PluralStem */
+/** @typedef {"results.count" | "results.found" | "result.moreSources" | "status.pictures" | "rows.count" | "add.added" | "add.known" | "add.failed" | "job.failed" | "library.selected" | "sure.many" | "vectors.bare"} PluralStem */
 
 /** @type {Map<Locale, Translator>} */
 const translators = new Map();
@@ -102,7 +102,6 @@ function made(locale, messages) {
 export function translatePage(page, locale) {
   const { t } = translator(locale);
   page.documentElement.lang = locale === "zh" ? "zh-Hans" : "en";
-  page.title = t("app.title");
   for (const element of page.querySelectorAll("[data-t]")) {
     element.textContent = t(/** @type {MessageKey} */ (element.getAttribute("data-t")));
   }

@@ -10,7 +10,7 @@ import * as config from "../config.js";
 import { Api } from "./api.js";
 import { byId, styled } from "./dom.js";
 import { listen, pick, tooLarge } from "./inputs.js";
-import { LOCALES, pickLocale, speak, translatePage } from "./i18n.js";
+import { LOCALES, pickLocale, speak, translatePage, translator } from "./i18n.js";
 import { SessionKey } from "./keys.js";
 import { abilities, offer } from "./live/ability.js";
 import { Monitor } from "./monitor.js";
@@ -24,7 +24,7 @@ import { AddressView } from "./views/address.js";
 import { later } from "./views/later.js";
 import { NoticeView } from "./views/notice.js";
 import { RefineView } from "./views/refine.js";
-import { StartView } from "./views/start.js";
+import { StartView, isGone } from "./views/start.js";
 import { StatusView } from "./views/status.js";
 
 const session = () => sessionStorage;
@@ -145,7 +145,7 @@ async function takeFiles(given) {
   const ready = store.state.original ? files : await shrunk(files);
   const refusal = ready.map((file) => tooLarge(file, limits)).find((found) => found);
   if (ready.length && !refusal) searcher.withFiles(ready);
-  store.update({ hint: refusal ?? hint });
+  searcher.tell(refusal ?? hint);
 }
 
 /** @param {Locale} chosen */
@@ -163,6 +163,7 @@ async function setLocale(chosen) {
 const chooser = byId("chooser", HTMLInputElement);
 const base = new URL(chosen.base || ".", location.href).href;
 const address = new AddressView({ actions: { go: (url) => searcher.withUrl(url) } });
+byId("give", HTMLButtonElement).addEventListener("click", () => chooser.click());
 const giving = {
   choose: () => chooser.click(),
   address: () => address.open(),
@@ -196,12 +197,25 @@ const working = {
   only: (query) => searcher.withFiles([query.file]),
 };
 const state = () => store.state;
+// Somebody begins to ask: what shows the answer comes meanwhile.
+let begun = false;
+for (const type of ["pointerdown", "keydown", "dragenter"]) {
+  window.addEventListener(
+    type,
+    () => {
+      begun = true;
+      render();
+    },
+    { once: true },
+  );
+}
 const views = [
   new StatusView({ address: chosen.base || location.origin, actions: { forgetKey: () => setKey(null) } }),
   new StartView({ actions: giving }),
   new RefineView({
     actions: {
       refine: (change) => searcher.refine(change),
+      draft: (words) => searcher.draft(words),
       setOriginal: (original) => store.update({ original }),
     },
   }),
@@ -220,7 +234,7 @@ const views = [
   }),
   later({
     state,
-    wanted: ({ service }) => servers.length > 1 || (service.status?.collections?.length ?? 0) > 1,
+    wanted: ({ service }) => servers.length > 1 || (service.status?.collections?.length ?? 0) > 1 || isGone(service.status),
     load: async () => {
       const { placesView } = await import("./views/places.js");
       return [await placesView({ api, store, servers, chosen, session, goInto })];
@@ -228,14 +242,17 @@ const views = [
   }),
   later({
     state,
-    wanted: ({ search, rows }) => search.phase !== "idle" || rows.length > 0,
-    load: async () => (await import("./views/work.js")).workViews({ base, actions: working }),
+    wanted: ({ search, rows }) => begun || search.phase !== "idle" || rows.length > 0,
+    load: async () => {
+      const [{ workViews }] = await Promise.all([import("./views/work.js"), styled("css/work.css")]);
+      return workViews({ base, actions: working });
+    },
   }),
   later({
     state,
     wanted: ({ live }) => live !== null,
     load: async () => {
-      const [{ LiveView }, live] = await Promise.all([import("./views/live.js"), liveSearch()]);
+      const [{ LiveView }, live] = await Promise.all([import("./views/live.js"), liveSearch(), styled("css/work.css")]);
       return [
         new LiveView({
           actions: {
@@ -250,7 +267,8 @@ const views = [
   }),
   later({
     state,
-    wanted: ({ viewed }) => viewed !== null,
+    // Whoever has results is about to look at one.
+    wanted: ({ viewed, search, rows }) => viewed !== null || search.results.length > 0 || rows.length > 0,
     load: async () => {
       const [{ ViewerView }] = await Promise.all([import("./views/viewer.js"), styled("css/viewer.css")]);
       return [new ViewerView({
@@ -286,7 +304,8 @@ for (const place of places) {
     if (event instanceof MouseEvent && (event.metaKey || event.ctrlKey || event.shiftKey)) return;
     event.preventDefault();
     if (place.getAttribute("data-place") === "library") void manage((one) => one.open("all"));
-    else leaveLibrary();
+    else if (store.state.library.which) leaveLibrary();
+    else searcher.start();
   });
 }
 
@@ -298,6 +317,10 @@ function render() {
     translatePage(document, state.locale);
     for (const { offered, button } of languageButtons) button.setAttribute("aria-pressed", String(offered === state.locale));
   }
+  const { t } = translator(state.locale);
+  // Tabs, bookmarks and the browser's history tell searches by it.
+  const title = state.words ? t("app.titleOf", { words: state.words }) : t("app.title");
+  if (title !== document.title) document.title = title;
   const at = state.library.which ? "library" : "search";
   for (const place of places) {
     if (place.getAttribute("data-place") === at) place.setAttribute("aria-current", "page");

@@ -4,7 +4,7 @@
 /** @import {State} from "./types.js" */
 import { linkOf, readLink } from "./link.js";
 
-/** @typedef {Pick<History, "state" | "pushState" | "replaceState">} Past */
+/** @typedef {Pick<History, "state" | "pushState" | "replaceState" | "back">} Past */
 
 /** Keeps the page's address equal to its state: a link reopens a search, back and forward walk through them. */
 export class Navigation {
@@ -14,6 +14,10 @@ export class Navigation {
   #onOpen;
   #opening = 0;
   #lastStep = "";
+  /** The last step without its viewer. */
+  #lastBare = "";
+  /** The viewer was closed, and the step back to what it stood over is under way. */
+  #closing = false;
   /** The uploads of this page's history, which no address can carry. @type {(readonly Blob[])[]} */
   #uploads = [];
 
@@ -32,6 +36,11 @@ export class Navigation {
 
   /** The user went back or forward. */
   async walk() {
+    if (this.#closing) {
+      this.#closing = false;
+      this.#record(this.#store.state);
+      return;
+    }
     // A link within the page, as the one that skips to the content, is a step too, and no other question.
     if (this.#past.state) await this.open();
     else this.#record(this.#store.state);
@@ -59,23 +68,35 @@ export class Navigation {
 
   /** @param {State} state */
   #record(state) {
-    if (this.#opening) return;
+    if (this.#opening || this.#closing) return;
     const link = linkOf(state);
     const upload = this.#uploadOf(state);
     // Going back leaves the viewer or the search, not each position of a slider.
-    const step = [upload, !!state.viewed, linkOf({ ...state, viewed: null, share: 0, crop: null, topK: 0 })].join(" ");
+    const bare = [upload, linkOf({ ...state, viewed: null, share: 0, crop: null, topK: 0 })].join(" ");
+    const step = `${!!state.viewed} ${bare}`;
+    const isSame = bare === this.#lastBare;
     const behind = state.library.which ? behindOf(state) : undefined;
-    const entry = { upload, behind };
     const before = this.#past.state;
+    const isStep = !!this.#lastStep && step !== this.#lastStep;
+    // `over`: the entry before is the same without the viewer, to which closing it leads back.
+    const over = isStep ? !!state.viewed && isSame : before?.over;
+    const entry = { upload, behind, ...(over && { over }) };
     if (link === this.#address.search && upload === before?.upload) {
       if (behind !== before?.behind) this.#past.replaceState(entry, "", this.#address.pathname + link);
       this.#lastStep = step;
+      this.#lastBare = bare;
+      return;
+    }
+    if (!state.viewed && isSame && before?.over) {
+      this.#closing = true;
+      this.#past.back();
       return;
     }
     const url = this.#address.pathname + link;
-    if (!this.#lastStep || step === this.#lastStep) this.#past.replaceState(entry, "", url);
-    else this.#past.pushState(entry, "", url);
+    if (isStep) this.#past.pushState(entry, "", url);
+    else this.#past.replaceState(entry, "", url);
     this.#lastStep = step;
+    this.#lastBare = bare;
   }
 
   /** @param {State} state */

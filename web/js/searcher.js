@@ -3,8 +3,9 @@
 /** @import {Link} from "./link.js" */
 /** @import {Store} from "./store.js" */
 /** @import {FileQuery, LiveQuery, Query, Refinement, SearchAnswer, State, StoredImage, UrlQuery} from "./types.js" */
-import { ApiError, isAbort } from "./api.js";
+import { ApiError, NO_COLLECTION, isAbort } from "./api.js";
 import { displayName } from "./format.js";
+import { readLink } from "./link.js";
 import { ask, paramsOf } from "./request.js";
 import { Rows } from "./rows.js";
 import { IDLE_SEARCH, PLAIN } from "./store.js";
@@ -26,8 +27,10 @@ export class Searcher {
    * @type {{of: Query, crop: Refinement["crop"], id: string, size: SearchAnswer["query"]} | null}
    */
   #token = null;
+  /** The words that were typed and not yet searched for. @type {string | null} */
+  #draft = null;
 
-  /** @param {{api: Api, store: Store, onAway: () => void}} parts `onAway`: a request found no service */
+  /** @param {{api: Api, store: Store, onAway: () => void}} parts `onAway`: a request found no service, or no collection */
   constructor({ api, store, onAway }) {
     this.#api = api;
     this.#store = store;
@@ -52,7 +55,8 @@ export class Searcher {
     const [only] = queries;
     if (queries.length < 2) return only && this.#begin(only, refinement);
     this.#leave();
-    const fresh = refinement ?? { crop: null, negatives: [] };
+    const fresh = refinement ?? this.#fresh();
+    this.#draft = null;
     this.#store.update({ ...fresh, query: null, hint: null, viewed: null, search: IDLE_SEARCH });
     void this.#rows.run(queries);
   }
@@ -89,8 +93,14 @@ export class Searcher {
 
   /** @param {Partial<Refinement>} change of what is asked beside the picture */
   refine(change) {
+    if ("words" in change) this.#draft = null;
     this.#store.update(change);
     void this.again({ keep: true });
+  }
+
+  /** A picture that is given next is searched for with these: they stand beside it. @param {string} words */
+  draft(words) {
+    this.#draft = words;
   }
 
   /** Results like this one are to come later. @param {StoredImage} image */
@@ -108,6 +118,8 @@ export class Searcher {
    */
   async open(link, files) {
     this.#leave();
+    // The field is written anew where its words are others.
+    if (link.words !== this.#store.state.words) this.#draft = null;
     const { imageId, url, topK, viewedId: _, library: __, collection: ___, ...refinement } = link;
     this.#store.update({ ...refinement, topK, query: null, rows: [], viewed: null, hint: null, search: IDLE_SEARCH });
     if (files.length) return this.withFiles(files, refinement);
@@ -155,6 +167,18 @@ export class Searcher {
       const done = { phase: /** @type {const} */ ("done"), results: body.results, roundTripMs, showNearest };
       this.#store.update({ search: { ...IDLE_SEARCH, ...done, answer: { ...body, query: known } } });
     });
+  }
+
+  /** What is wrong with what was just given takes the place of what was wrong before. @param {State["hint"]} hint */
+  tell(hint) {
+    const { search } = this.#store.state;
+    const isOver = hint && search.error && search.phase !== "locked" && !search.error.isAway;
+    this.#store.update({ hint, search: isOver ? { ...search, error: null } : search });
+  }
+
+  /** The page's start: nothing is asked. */
+  start() {
+    void this.open(readLink(""), []);
   }
 
   async more() {
@@ -213,12 +237,18 @@ export class Searcher {
 
   /**
    * @param {Query} query
-   * @param {Partial<State>} [refinement] a region and what to be unlike belong to the picture before
+   * @param {Partial<State>} [refinement]
    */
-  #begin(query, refinement = { crop: null, negatives: [] }) {
+  #begin(query, refinement = this.#fresh()) {
     this.#leave();
+    this.#draft = null;
     this.#store.update({ ...refinement, query, rows: [], hint: null, viewed: null });
     void this.again();
+  }
+
+  /** What goes with another picture: a region and what to be unlike belong to the one before. @returns {Partial<State>} */
+  #fresh() {
+    return { crop: null, negatives: [], ...(this.#draft !== null && { words: this.#draft }) };
   }
 
   /** Ends what runs, and lets go of the pictures that are no longer shown. */
@@ -296,7 +326,7 @@ export class Searcher {
     } else {
       this.#store.update({ search: { ...IDLE_SEARCH, phase: "error", error } });
     }
-    if (error.isAway) this.#onAway();
+    if (error.isAway || error.code === NO_COLLECTION) this.#onAway();
   }
 }
 

@@ -29,7 +29,7 @@ import { WORDS } from "./words.js";
 /** Manages the library once its words and its style are there. @param {Parts} parts */
 export async function manager(parts) {
   learn(WORDS);
-  await styled("css/manage.css");
+  await Promise.all([styled("css/work.css"), styled("css/manage.css")]);
   return new Manager(parts);
 }
 

@@ -1,6 +1,6 @@
 // @ts-check
 /** @import {SearchResult, StoredImage, Viewed} from "../types.js" */
-/** @import {MessageKey, Translator} from "../i18n.js" */
+/** @import {Translator} from "../i18n.js" */
 import { el, icon, replaceWhenBroken } from "../dom.js";
 import { barFill, displayName, formatScore, safeUrl } from "../format.js";
 
@@ -11,14 +11,14 @@ import { barFill, displayName, formatScore, safeUrl } from "../format.js";
  */
 
 /**
- * How a result came to be here: its kind of match, and whether picture, words or both found it.
+ * How a result came to be here: its kind of match, or whether picture, words or both found it. What words alone found is
+ * not called similar: no picture was compared with it.
  * @param {Pick<SearchResult, "match" | "found_by">} result
  * @param {Translator} tr
  */
 export function reasonOf({ match, found_by: found }, tr) {
-  /** @type {MessageKey} */
-  const by = found.length > 1 ? "found.both" : found[0] === "text" ? "found.text" : "found.image";
-  return match === "similar" || found.length > 1 ? `${tr.t(`match.${match}`)} · ${tr.t(by)}` : tr.t(`match.${match}`);
+  if (match !== "similar") return tr.t(`match.${match}`);
+  return tr.t(found.length > 1 ? "found.both" : found[0] === "text" ? "found.text" : "found.image");
 }
 
 /** So many first results are most likely in sight: their pictures need not wait for the page to be laid out. */

@@ -3,7 +3,9 @@
 /** @import {ApiError} from "../api.js" */
 /** @import {MessageKey, Translator} from "../i18n.js" */
 import { byId, changes, el, icon } from "../dom.js";
+import { NO_COLLECTION } from "../api.js";
 import { translator } from "../i18n.js";
+import { isGone } from "./start.js";
 
 /** @typedef {"away" | "warming" | "back" | "error" | "info" | "key"} Tone */
 
@@ -38,7 +40,9 @@ export class NoticeView {
     if (this.#serviceChanges(locale, service.phase, service.returned, service.barred, waits)) {
       this.#service.replaceChildren(...this.#serviceNotice(state, waits, tr));
     }
-    const error = waits || search.phase === "locked" ? null : search.error;
+    // What says that the collection is gone offers the others too.
+    const isTold = waits || search.phase === "locked" || (search.error?.code === NO_COLLECTION && isGone(service.status));
+    const error = isTold ? null : search.error;
     if (this.#errorChanges(locale, error)) {
       this.#error.replaceChildren(...(error ? [this.#errorNotice(error, search.phase === "done", tr)] : []));
     }
@@ -86,7 +90,9 @@ export class NoticeView {
    */
   #errorNotice(error, ofNextPage, tr) {
     const { heading, fallback } = errorWords(error);
-    const detail = error.detail || (fallback ? tr.t(fallback) : error.title);
+    // Of an address the service says no more than the heading does.
+    const said = error.code === "url_fetch_failed" ? "" : error.detail;
+    const detail = said || (fallback ? tr.t(fallback) : error.title);
     const body = words(tr.t(heading), detail);
     if (error.errors.length) {
       body.push(
@@ -97,7 +103,8 @@ export class NoticeView {
         ),
       );
     }
-    if (error.requestId) body.push(el("p", { class: "fine" }, tr.t("notice.reference", { id: error.requestId })));
+    // What was asked wrongly needs no search in the service's log.
+    if (error.requestId && error.status >= 500) body.push(el("p", { class: "fine" }, tr.t("notice.reference", { id: error.requestId })));
     const mayWork = error.isAway || error.status >= 500 || error.status === 429;
     const retry = el("button", { class: "button small", type: "button" }, tr.t("notice.retry"), {
       click: ofNextPage ? this.#actions.more : this.#actions.retry,
@@ -159,7 +166,7 @@ const ICONS = { away: "alert", warming: "info", back: "check", error: "alert", i
  * @param {HTMLElement[]} body
  * @param {...(HTMLElement | false)} controls
  */
-function notice(tone, body, ...controls) {
+export function notice(tone, body, ...controls) {
   return el("div", { class: "notice", "data-tone": tone }, [
     icon(ICONS[tone]),
     el("div", { class: "notice-words" }, body),
@@ -181,6 +188,7 @@ function words(title, detail) {
  * @returns {{heading: MessageKey, fallback: MessageKey | null}}
  */
 export function errorWords({ status, code }) {
+  if (code === NO_COLLECTION) return { heading: "error.collection", fallback: null };
   if (code === "url_fetch_failed") return { heading: "error.urlFetch", fallback: "error.urlFetchDetail" };
   switch (status) {
     case 0:

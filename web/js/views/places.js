@@ -3,19 +3,28 @@
 /** @import {Server} from "../servers.js" */
 /** @import {Store} from "../store.js" */
 /** @import {State} from "../types.js" */
-import { changes, el, styled } from "../dom.js";
+import { byId, changes, el, styled } from "../dom.js";
 import { learn, translator } from "../i18n.js";
 import { CHOSEN } from "../servers.js";
+import { notice } from "./notice.js";
+import { isGone } from "./start.js";
+
+/** More ways than these are in the choice of a collection. */
+const MOST_WAYS = 3;
 
 export const WORDS = {
   en: {
     "places.server": "Server",
     "places.collection": "Collection",
+    "places.gone": "There is no collection “{name}”.",
+    "places.goTo": "Go to “{name}”",
     "places.noSession": "This browser keeps nothing for this tab, so another server cannot be chosen.",
   },
   zh: {
     "places.server": "服务器",
-    "places.collection": "图库名称",
+    "places.collection": "集合",
+    "places.gone": "没有名为“{name}”的集合。",
+    "places.goTo": "前往“{name}”",
     "places.noSession": "浏览器不为此标签页保存任何内容，因此无法选择其他服务器。",
   },
 };
@@ -38,7 +47,10 @@ export class PlacesView {
   #session;
   #server = field("server");
   #collection = field("collection");
+  #goInto;
+  #gone = el("div", { role: "status" });
   #wordsChange = changes();
+  #goneChanges = changes();
   #namesChange = changes();
   /** How many pictures each has. @type {Map<string, number>} */
   #counts = new Map();
@@ -54,6 +66,8 @@ export class PlacesView {
     this.#store = store;
     this.#session = session;
     this.#base = chosen.base;
+    this.#goInto = goInto;
+    byId("notices", HTMLElement).prepend(this.#gone);
     const { select, label } = this.#server;
     label.hidden = servers.length < 2;
     select.append(...servers.map(({ name, base }) => el("option", { value: base }, name)));
@@ -94,6 +108,22 @@ export class PlacesView {
     const isOther = this.#namesChange(status?.collections?.join(), status?.images, status?.collection);
     if (isOther) void this.#count();
     this.#renderCollections(state);
+    if (this.#goneChanges(locale, status)) this.#renderGone(state);
+  }
+
+  /** A link may name a collection that was dropped, or never was. @param {State} state */
+  #renderGone({ service: { status }, locale }) {
+    const { t } = translator(locale);
+    const ways = (status?.collections ?? []).slice(0, MOST_WAYS).map((name) =>
+      el("button", { class: "button small", type: "button" }, t("places.goTo", { name }), {
+        click: () => {
+          this.#goInto(name);
+          byId("content", HTMLElement).focus({ preventScroll: true });
+        },
+      }),
+    );
+    const told = el("p", { class: "notice-title" }, t("places.gone", { name: status?.collection ?? "" }));
+    this.#gone.replaceChildren(...(isGone(status) ? [notice("info", [told], ...ways)] : []));
   }
 
   /** @param {State} state */

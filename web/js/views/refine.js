@@ -22,7 +22,8 @@ export class RefineView {
   #chipChanges = changes();
 
   /**
-   * @param {{actions: {refine: (change: Partial<Refinement>) => void, setOriginal: (original: boolean) => void}}} parts
+   * @param {{actions: {refine: (change: Partial<Refinement>) => void, draft: (words: string) => void,
+   *   setOriginal: (original: boolean) => void}}} parts
    */
   constructor({ actions }) {
     this.#actions = actions;
@@ -30,6 +31,7 @@ export class RefineView {
       event.preventDefault();
       actions.refine({ words: this.#words.value.trim(), filters: this.#read() });
     });
+    this.#words.addEventListener("input", () => actions.draft(this.#words.value.trim()));
     // A search field's own cross empties it without a submit.
     this.#words.addEventListener("search", () => {
       if (!this.#words.value) actions.refine({ words: "" });

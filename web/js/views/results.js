@@ -190,18 +190,26 @@ function emptyKey({ service, search }) {
 }
 
 /**
+ * How many there are: what words found need not be similar to any picture.
  * @param {State} state
  * @param {Translator} tr
  */
-function headingOf(state, tr) {
+function countOf(state, tr) {
+  return tr.plural(state.words ? "results.found" : "results.count", visible(state).length);
+}
+
+/**
+ * @param {State} state
+ * @param {Translator} tr
+ */
+export function headingOf(state, tr) {
   const { search } = state;
   if (search.phase === "loading") return tr.t("results.loading");
   if (search.phase !== "done") return tr.t("results.waiting");
   if (isHidden(state)) return tr.t("results.noneClose");
-  const { length } = visible(state);
-  if (!length) return tr.t("results.none");
+  if (!visible(state).length) return tr.t("results.none");
   const isNear = search.answer?.nothing_close === true;
-  return tr.plural("results.count", length) + (isNear ? ` · ${tr.t("results.notClose")}` : "");
+  return countOf(state, tr) + (isNear ? ` · ${tr.t("results.notClose")}` : "");
 }
 
 /**
@@ -214,11 +222,10 @@ function announcementOf(state, tr) {
   if (search.phase === "loading") return tr.t("results.loading");
   if (search.phase !== "done") return "";
   if (isHidden(state)) return tr.t("results.nothingClose");
-  const shown = visible(state);
-  const [first] = shown;
+  const [first] = visible(state);
   if (!first) return tr.t("results.none");
   return tr.t("results.announce", {
-    count: tr.plural("results.count", shown.length),
+    count: countOf(state, tr),
     name: displayName(first).slice(0, 200),
     score: formatScore(first.score),
   });

@@ -1,10 +1,19 @@
 // @ts-check
-/** @import {LiveKind, State} from "../types.js" */
+/** @import {LiveKind, ServiceStatus, State} from "../types.js" */
 import { byId, changes } from "../dom.js";
 import { formatBytes } from "../format.js";
 import { translator } from "../i18n.js";
 
 /** @typedef {Record<"choose" | "address" | "random" | LiveKind, () => void>} Giving the ways to give a picture */
+
+/**
+ * Whether the collection that is shown is none of those there are; a library without any is merely empty.
+ * @param {ServiceStatus | null} status
+ */
+export function isGone(status) {
+  const { collections, collection } = status ?? {};
+  return !!collections?.length && !!collection && !collections.includes(collection);
+}
 
 /** The page's start: what it does, and the ways to give a picture. */
 export class StartView {
@@ -45,7 +54,7 @@ export class StartView {
         formats && limit ? tr.t("start.accepts", { formats, limit: formatBytes(limit) }) : "",
         off ? tr.t("address.off") : "",
       ].join(" ");
-      this.#empty.hidden = status?.images !== 0;
+      this.#empty.hidden = status?.images !== 0 || isGone(status);
     }
     const works = !!state.query || state.rows.length > 0 || (!!state.words && phase !== "idle") || phase === "loading";
     if (works !== this.#work.hidden) return;
