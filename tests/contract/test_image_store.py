@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import inspect
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -237,6 +239,26 @@ def test_what_is_left_without_the_owner_s_file(local: LocalImageStore, tmp_path:
         assert local.keeping(key, None) == "missing"
     path.unlink()
     assert local.keeping(key, None) == ("missing" if mode == "reference" else "kept")
+
+
+def test_what_another_removes_while_it_is_read_is_there_or_not(local: LocalImageStore) -> None:
+    ended = threading.Event()
+
+    def come_and_go() -> None:
+        while not ended.is_set():
+            local.put(KEY, b"whole", JPEG)
+            local.delete(KEY)
+
+    with ThreadPoolExecutor(1) as pool:
+        writer = pool.submit(come_and_go)
+        try:
+            for _ in range(5000):
+                with contextlib.suppress(ImageNotFound):
+                    assert local.get(KEY) == b"whole"
+                assert local.keeping(KEY, None) in ("kept", "missing")
+        finally:
+            ended.set()
+        writer.result()
 
 
 @pytest.fixture
