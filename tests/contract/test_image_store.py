@@ -434,8 +434,8 @@ def test_the_content_type_is_kept_and_the_bucket_is_private(moto_endpoint: str) 
         client.get_bucket_policy("typed")
 
 
-def test_a_bucket_that_another_worker_makes_at_the_same_time(moto_endpoint: str) -> None:
-    stores = [minio_store(moto_endpoint, "raced") for _ in range(8)]
+def test_a_bucket_or_folder_that_others_make_at_the_same_time(make_store: StoreMaker) -> None:
+    stores = [make_store() for _ in range(8)]
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda pair: pair[1].put(original_key(image_id(pair[0])), b"x", JPEG), enumerate(stores)))
     assert len(list(stores[0].iter_keys())) == 8
