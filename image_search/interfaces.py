@@ -225,8 +225,8 @@ class VectorStore(Protocol):
         """Remove a collection and its rows; an absent one is fine. Raises Conflict while an alias points to it."""
         ...
 
-    def point(self, alias: str, name: str) -> None:
-        """Let `alias` mean collection `name` from now on, in one step; makes or moves the alias."""
+    def point(self, alias: str, name: str, *, new: bool = False) -> None:
+        """Let `alias` mean collection `name` from now on in one step; `new`: CollectionExists if it means another."""
         ...
 
     def resolve(self, name: str) -> str:

@@ -103,7 +103,7 @@ class MemoryVectorStore:
                 raise Conflict(f"collection {name!r} is in use: the alias {pointing[0]!r} points to it")
             self._collections.pop(name, None)
 
-    def point(self, alias: str, name: str) -> None:
+    def point(self, alias: str, name: str, *, new: bool = False) -> None:
         """Let `alias` mean `name`. Raises CollectionExists where a collection is called like the alias."""
         check_name("alias", alias)
         with self._lock:
@@ -111,6 +111,8 @@ class MemoryVectorStore:
                 raise CollectionExists(f"{alias!r} is a collection: an alias needs a name of its own")
             if name not in self._collections:
                 raise CollectionNotFound(f"no collection {name!r}")
+            if new and self._aliases.get(alias, name) != name:
+                raise CollectionExists(f"the alias {alias!r} exists already")
             self._aliases[alias] = name
 
     def resolve(self, name: str) -> str:

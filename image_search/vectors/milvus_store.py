@@ -99,9 +99,9 @@ class MilvusVectorStore:
         """Remove a collection; an absent one is fine. Raises Conflict while an alias points to it."""
         self._catalogue.drop(name)
 
-    def point(self, alias: str, name: str) -> None:
+    def point(self, alias: str, name: str, *, new: bool = False) -> None:
         """Let `alias` mean `name`. Raises CollectionExists where a collection is called like the alias."""
-        self._catalogue.point(alias, name)
+        self._catalogue.point(alias, name, new=new)
 
     def resolve(self, name: str) -> str:
         """The collection's own name. Raises CollectionNotFound."""
