@@ -193,7 +193,7 @@ class MemoryVectorStore:
             return {image_id: rows[image_id].copy() for image_id in image_ids if image_id in rows}
 
     def iterate(
-        self, name: str, *, batch_size: int = 1000, updated_since_ms: int | None = None
+        self, name: str, *, batch_size: int = 1000, updated_since_ms: int | None = None, latest: bool = False
     ) -> Iterator[tuple[list[ImageRecord], FloatArray]]:
         """Every row of the moment of the call that is still there when its batch is made."""
         with self._lock:
@@ -232,7 +232,7 @@ class MemoryVectorStore:
         check_page(None, n)
         return sample_records(lambda after, limit: self.list_records(name, where=where, after=after, limit=limit), n)
 
-    def count(self, name: str, where: Filter | None = None) -> int:
+    def count(self, name: str, where: Filter | None = None, *, latest: bool = False) -> int:
         """Number of rows that a filter holds for."""
         with self._lock:
             records = self._open(name).records
