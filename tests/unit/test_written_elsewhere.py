@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -17,6 +18,7 @@ from image_search.services.scanning import Source
 from image_search.types import ImageRecord
 from image_search.vectors.memory_store import MemoryVectorStore
 from image_search.wiring import Services
+from tests.support import draw, jpeg
 
 
 class ServersStore(MemoryVectorStore):
@@ -113,3 +115,29 @@ def test_a_rebuild_brings_what_took_long_to_write(
     monkeypatch.setattr(gate, "switching", end_writing)
     library.indexing.rebuild("default")
     assert store.get("default", [record.image_id], latest=True)
+
+
+def test_a_bulk_run_keeps_what_was_said_elsewhere_of_a_new_picture(library: Services, tmp_path: Path) -> None:
+    store, (_, vector) = _store(library), _another(library)
+    folder = tmp_path / "more"
+    folder.mkdir()
+    (folder / "new.jpg").write_bytes(jpeg(draw((9, 99, 199), mark=4)))
+    prepared = library.preparer.prepare((folder / "new.jpg").read_bytes(), shortest_px=32)
+    store.write_elsewhere("default", replace(prepared.record, title="said elsewhere"), vector)
+    library.ingest.run(Source(folder), "default")
+    record = store.get("default", [prepared.record.image_id])[prepared.record.image_id]
+    assert (record.title, record.sources) == ("said elsewhere", ("new.jpg",))
+
+
+def test_a_bulk_run_keeps_what_was_said_elsewhere_of_a_known_picture(
+    library: Services, gallery: Path, tmp_path: Path
+) -> None:
+    store = _store(library)
+    records, vectors = next(store.iterate("default"))
+    store.write_elsewhere("default", replace(records[0], title="said elsewhere"), vectors[:1])
+    folder = tmp_path / "again"
+    folder.mkdir()
+    shutil.copy(gallery / records[0].source_name, folder / "again.jpg")
+    library.ingest.run(Source(folder), "default")
+    record = store.get("default", [records[0].image_id])[records[0].image_id]
+    assert (record.title, record.sources[1:]) == ("said elsewhere", ("again.jpg",))
