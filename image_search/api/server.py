@@ -21,6 +21,7 @@ from typing import Any
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
+from gunicorn.workers.gthread import ThreadWorker
 
 from image_search.adapters import served_at
 from image_search.api.auth import load_keys
@@ -94,8 +95,32 @@ def prepare_library(
         shutil.rmtree(drawn)
 
 
+class _Worker(ThreadWorker):  # type: ignore[misc]
+    """gunicorn's with threads, but as it ends it answers whoever has reached it, and refuses who comes after."""
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        super().set_accept_enabled(enabled)
+        if enabled or self.alive:
+            return
+        # The kernel has made connections that nobody took yet: closing the listener breaks them, and while it stays
+        # open there are more of them.
+        for listener in self.sockets:
+            taken = -1
+            while taken != self.nr_conns < self.worker_connections:
+                taken = self.nr_conns
+                self.accept(listener)
+            listener.close()
+
+
 class _Arbiter(Arbiter):  # type: ignore[misc]
-    """gunicorn's, but at a reload the old workers serve on until the new ones can."""
+    """gunicorn's, but at a reload the old workers serve on until new ones can, and for good where none of those can."""
+
+    def reload(self) -> None:
+        newest = self.worker_age
+        super().reload()
+        if self.WORKERS and all(worker.age <= newest for worker in self.WORKERS.values()):
+            self.app.take_back()
+            self.setup(self.app)
 
     def manage_workers(self) -> None:
         until_s = time.monotonic() + WARM_UP_S
@@ -115,6 +140,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         self, settings: Settings, read_settings: Callable[[], Settings], address: str, on_ready: Callable[[], None]
     ) -> None:
         self._settings, self._read_settings = settings, read_settings
+        self._former = settings
         self._address, self._on_ready = address, on_ready
         self._services: Services | None = None
         self._age = 0
@@ -123,7 +149,8 @@ class _Server(BaseApplication):  # type: ignore[misc]
         super().__init__()
 
     def run(self) -> None:
-        _Arbiter(self).run()
+        self._arbiter = _Arbiter(self)
+        self._arbiter.run()
 
     def serves(self, age: int) -> bool:
         """Whether the worker of that age takes requests."""
@@ -134,7 +161,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         values: dict[str, Any] = {
             "bind": f"{_bracketed(http.host)}:{http.port}",
             "workers": http.workers,
-            "worker_class": "gthread",
+            "worker_class": _Worker,
             "threads": http.threads,
             "timeout": 120,
             "graceful_timeout": GRACE_S,
@@ -155,6 +182,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
 
     def reload(self) -> None:
         """Take the settings as they are now; one that cannot be used leaves those that are in force."""
+        self._former = self._settings
         try:
             fresh = self._read_settings()
             load_keys(fresh)
@@ -167,7 +195,23 @@ class _Server(BaseApplication):  # type: ignore[misc]
                 self._settings = fresh
         super().reload()
 
+    def take_back(self) -> None:
+        """Return to the settings before the last reload."""
+        self._settings = self._former
+        super().reload()
+
     def load(self) -> Flask:
+        """The application. Ends this worker where it cannot be made while others serve."""
+        try:
+            return self._make_application()
+        except ImageSearchError as error:
+            if not self._arbiter.WORKERS:
+                raise
+            # Of an exception gunicorn makes the end of the whole service.
+            _log.error("a worker cannot start, the others go on: %s", error)
+            raise SystemExit(1) from error
+
+    def _make_application(self) -> Flask:
         # Imported here, after the fork: what counts requests looks at its import where its numbers are kept.
         from image_search.api.app import create_app
 
