@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import logging
 import mmap
@@ -16,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication
@@ -56,14 +58,15 @@ def run_server(
     if keys.admin_key_file is not None:
         ready["admin_key_file"] = str(keys.admin_key_file)
         say(f"The admin key is in {keys.admin_key_file}")
-    shared = _share_numbers() if http.workers > 1 else None
+    shared, held = _share_numbers() if http.workers > 1 else (None, None)
     arbiter = os.getpid()
     try:
         _Server(settings, read_settings, ready["address"], lambda: on_ready(ready)).run()
     finally:
         # A worker that ends comes by here too: it was forked in there.
-        if shared is not None and os.getpid() == arbiter:
+        if shared is not None and held is not None and os.getpid() == arbiter:
             shutil.rmtree(shared, ignore_errors=True)
+            held.close()
 
 
 def choose_model(config_file: Path | None, overrides: Mapping[str, str]) -> dict[str, str]:
@@ -251,13 +254,27 @@ class _Server(BaseApplication):  # type: ignore[misc]
 
 _NUMBERS = "PROMETHEUS_MULTIPROC_DIR"
 """Where prometheus_client's processes keep their numbers in common."""
+_NUMBERS_FOLDER = "image-search-numbers-"
+_YOUNG_S = 60.0
+"""A service that starts has made such a file, and not locked it yet."""
 
 
-def _share_numbers() -> Path:
-    """A fresh folder in which the workers' numbers meet, so that /metrics tells all of them whichever answers."""
-    folder = Path(tempfile.mkdtemp(prefix="image-search-numbers-", dir=_memory_folder()))
+def _share_numbers() -> tuple[Path, IO[str]]:
+    """A fresh folder in which the workers' numbers meet, so that /metrics tells all of them whichever answers.
+
+    It is ours while the file is open here or in a worker. What killed services left is removed.
+    """
+    folder = Path(tempfile.mkdtemp(prefix=_NUMBERS_FOLDER, dir=_memory_folder()))
+    held = (folder / "held").open("a")
+    fcntl.flock(held, fcntl.LOCK_EX)
+    for left in folder.parent.glob(f"{_NUMBERS_FOLDER}*/held"):
+        # Held by a service that lives, of another user, or gone by now.
+        with contextlib.suppress(OSError), left.open("r+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if time.time() - left.stat().st_mtime > _YOUNG_S:
+                shutil.rmtree(left.parent, ignore_errors=True)
     os.environ[_NUMBERS] = str(folder)
-    return folder
+    return folder, held
 
 
 def _memory_folder() -> str | None:
