@@ -225,8 +225,8 @@ class VectorStore(Protocol):
         """Remove a collection and its rows; an absent one is fine. Raises Conflict while an alias points to it."""
         ...
 
-    def point(self, alias: str, name: str) -> None:
-        """Let `alias` mean collection `name` from now on, in one step; makes or moves the alias."""
+    def point(self, alias: str, name: str, *, new: bool = False) -> None:
+        """Let `alias` mean collection `name` from now on in one step; `new`: CollectionExists if it means another."""
         ...
 
     def resolve(self, name: str) -> str:
@@ -283,11 +283,11 @@ class VectorStore(Protocol):
         ...
 
     def iterate(
-        self, name: str, *, batch_size: int = 1000, updated_since_ms: int | None = None
+        self, name: str, *, batch_size: int = 1000, updated_since_ms: int | None = None, latest: bool = False
     ) -> Iterator[tuple[list[ImageRecord], FloatArray]]:
         """Every row once, in batches of records and their (n, dim) embeddings, in no promised order.
 
-        With `updated_since_ms` (Unix time) only the rows written at or after that moment.
+        With `updated_since_ms` (Unix time) only the rows written at or after that moment; `latest` as for `get`.
         """
         ...
 
@@ -309,8 +309,8 @@ class VectorStore(Protocol):
         """Remove those rows, absent ones are fine. Returns how many were there."""
         ...
 
-    def count(self, name: str, where: Filter | None = None) -> int:
-        """Number of rows."""
+    def count(self, name: str, where: Filter | None = None, *, latest: bool = False) -> int:
+        """Number of rows; `latest` as for `get`."""
         ...
 
     def build_index(self, name: str) -> None:

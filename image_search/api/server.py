@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import logging
 import mmap
@@ -16,11 +18,12 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
+from gunicorn.workers.gthread import ThreadWorker
 
 from image_search.adapters import served_at
 from image_search.api.auth import load_keys
@@ -55,14 +58,15 @@ def run_server(
     if keys.admin_key_file is not None:
         ready["admin_key_file"] = str(keys.admin_key_file)
         say(f"The admin key is in {keys.admin_key_file}")
-    shared = _share_numbers() if http.workers > 1 else None
+    shared, held = _share_numbers() if http.workers > 1 else (None, None)
     arbiter = os.getpid()
     try:
         _Server(settings, read_settings, ready["address"], lambda: on_ready(ready)).run()
     finally:
         # A worker that ends comes by here too: it was forked in there.
-        if shared is not None and os.getpid() == arbiter:
+        if shared is not None and held is not None and os.getpid() == arbiter:
             shutil.rmtree(shared, ignore_errors=True)
+            held.close()
 
 
 def choose_model(config_file: Path | None, overrides: Mapping[str, str]) -> dict[str, str]:
@@ -94,8 +98,32 @@ def prepare_library(
         shutil.rmtree(drawn)
 
 
+class _Worker(ThreadWorker):  # type: ignore[misc]
+    """gunicorn's with threads, but as it ends it answers whoever has reached it, and refuses who comes after."""
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        super().set_accept_enabled(enabled)
+        if enabled or self.alive:
+            return
+        # The kernel has made connections that nobody took yet: closing the listener breaks them, and while it stays
+        # open there are more of them.
+        for listener in self.sockets:
+            taken = -1
+            while taken != self.nr_conns < self.worker_connections:
+                taken = self.nr_conns
+                self.accept(listener)
+            listener.close()
+
+
 class _Arbiter(Arbiter):  # type: ignore[misc]
-    """gunicorn's, but at a reload the old workers serve on until the new ones can."""
+    """gunicorn's, but at a reload the old workers serve on until new ones can, and for good where none of those can."""
+
+    def reload(self) -> None:
+        newest = self.worker_age
+        super().reload()
+        if self.WORKERS and all(worker.age <= newest for worker in self.WORKERS.values()):
+            self.app.take_back()
+            self.setup(self.app)
 
     def manage_workers(self) -> None:
         until_s = time.monotonic() + WARM_UP_S
@@ -115,6 +143,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         self, settings: Settings, read_settings: Callable[[], Settings], address: str, on_ready: Callable[[], None]
     ) -> None:
         self._settings, self._read_settings = settings, read_settings
+        self._former = settings
         self._address, self._on_ready = address, on_ready
         self._services: Services | None = None
         self._age = 0
@@ -123,7 +152,8 @@ class _Server(BaseApplication):  # type: ignore[misc]
         super().__init__()
 
     def run(self) -> None:
-        _Arbiter(self).run()
+        self._arbiter = _Arbiter(self)
+        self._arbiter.run()
 
     def serves(self, age: int) -> bool:
         """Whether the worker of that age takes requests."""
@@ -134,7 +164,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         values: dict[str, Any] = {
             "bind": f"{_bracketed(http.host)}:{http.port}",
             "workers": http.workers,
-            "worker_class": "gthread",
+            "worker_class": _Worker,
             "threads": http.threads,
             "timeout": 120,
             "graceful_timeout": GRACE_S,
@@ -155,6 +185,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
 
     def reload(self) -> None:
         """Take the settings as they are now; one that cannot be used leaves those that are in force."""
+        self._former = self._settings
         try:
             fresh = self._read_settings()
             load_keys(fresh)
@@ -167,7 +198,23 @@ class _Server(BaseApplication):  # type: ignore[misc]
                 self._settings = fresh
         super().reload()
 
+    def take_back(self) -> None:
+        """Return to the settings before the last reload."""
+        self._settings = self._former
+        super().reload()
+
     def load(self) -> Flask:
+        """The application. Ends this worker where it cannot be made while others serve."""
+        try:
+            return self._make_application()
+        except ImageSearchError as error:
+            if not self._arbiter.WORKERS:
+                raise
+            # Of an exception gunicorn makes the end of the whole service.
+            _log.error("a worker cannot start, the others go on: %s", error)
+            raise SystemExit(1) from error
+
+    def _make_application(self) -> Flask:
         # Imported here, after the fork: what counts requests looks at its import where its numbers are kept.
         from image_search.api.app import create_app
 
@@ -207,13 +254,27 @@ class _Server(BaseApplication):  # type: ignore[misc]
 
 _NUMBERS = "PROMETHEUS_MULTIPROC_DIR"
 """Where prometheus_client's processes keep their numbers in common."""
+_NUMBERS_FOLDER = "image-search-numbers-"
+_YOUNG_S = 60.0
+"""A service that starts has made such a file, and not locked it yet."""
 
 
-def _share_numbers() -> Path:
-    """A fresh folder in which the workers' numbers meet, so that /metrics tells all of them whichever answers."""
-    folder = Path(tempfile.mkdtemp(prefix="image-search-numbers-", dir=_memory_folder()))
+def _share_numbers() -> tuple[Path, IO[str]]:
+    """A fresh folder in which the workers' numbers meet, so that /metrics tells all of them whichever answers.
+
+    It is ours while the file is open here or in a worker. What killed services left is removed.
+    """
+    folder = Path(tempfile.mkdtemp(prefix=_NUMBERS_FOLDER, dir=_memory_folder()))
+    held = (folder / "held").open("a")
+    fcntl.flock(held, fcntl.LOCK_EX)
+    for left in folder.parent.glob(f"{_NUMBERS_FOLDER}*/held"):
+        # Held by a service that lives, of another user, or gone by now.
+        with contextlib.suppress(OSError), left.open("r+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if time.time() - left.stat().st_mtime > _YOUNG_S:
+                shutil.rmtree(left.parent, ignore_errors=True)
     os.environ[_NUMBERS] = str(folder)
-    return folder
+    return folder, held
 
 
 def _memory_folder() -> str | None:

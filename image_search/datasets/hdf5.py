@@ -14,12 +14,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import io
 import json
 import shutil
 import signal
 import subprocess
 import sys
+import time
 import uuid
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -40,6 +42,8 @@ VERSION = 1
 _VECTORS = "image_search/vectors"
 _PICTURES = "image_search/pictures"
 _TEMPORARY_SUFFIX = ".part"
+_ABANDONED_S = 3600.0
+"""Nobody writes on a shard of an archive for so long after its last row."""
 MAX_DIM = 32_768
 """Of a vector, as long as a collection's may be."""
 MAX_ID_CHARACTERS = 300
@@ -213,7 +217,22 @@ class VectorArchive:
                     vanished = True
 
     def compact(self) -> None:
-        """Join small shards into larger ones. Stopped in the middle, rows may stand twice, and none is lost."""
+        """Join small shards into larger ones. Stopped in the middle, rows may stand twice, and none is lost.
+
+        One at a time, of however many processes; also removes what killed writers left.
+        """
+        if not self.folder.is_dir():
+            return
+        with (self.folder / "lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            for left in self.folder.glob(f"*{_TEMPORARY_SUFFIX}"):
+                # One that is being written may get its name meanwhile.
+                with contextlib.suppress(FileNotFoundError):
+                    if time.time() - left.stat().st_mtime > _ABANDONED_S:
+                        left.unlink()
+            self._join_parts()
+
+    def _join_parts(self) -> None:
         parts: list[Path] = []
         rows = 0
         for path in self.shards():

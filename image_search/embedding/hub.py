@@ -45,6 +45,9 @@ def _download(spec: ModelSpec, path: Path) -> None:
         part = path.with_name(f"{path.name}.{re.sub('[^0-9A-Za-z]', '', remote.etag or '')[:64]}.part")
         with os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT, 0o666), "r+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
+            if path.is_file():
+                # Another process, for which this one waited, has brought it; what is open here is that very file.
+                return
             start = file.seek(0, os.SEEK_END)
             http_get(url, file, resume_size=start, expected_size=remote.size, displayed_filename=path.name)
             file.seek(0)

@@ -22,6 +22,9 @@ from image_search.types import CollectionSpec, IndexSpec
 T = TypeVar("T")
 U = TypeVar("U")
 
+_TRIES = 5
+"""To make a collection that others are making: each try takes the next number."""
+
 
 @dataclass(frozen=True)
 class OpenCollection:
@@ -142,8 +145,18 @@ class Collections:
         if not self.exists(name):
             # One process at a time: two first writers would make two collections, one of which nobody would see.
             with self._lock, self.gate.switching():
-                if not self.exists(name):
-                    self.create(name, spec())
+                self._create_if_absent(name, spec)
+
+    def _create_if_absent(self, name: str, spec: Callable[[], CollectionSpec]) -> None:
+        for tries_left in reversed(range(_TRIES)):
+            if self.exists(name):
+                return
+            try:
+                self.create(name, spec())
+            except CollectionExists:
+                # Another machine, which the gate does not hold up, was faster; or it has not come to the name yet.
+                if not tries_left and not self.exists(name):
+                    raise
 
     def read(self, name: str, action: Callable[[OpenCollection], T]) -> T:
         """What `action` returns for the open collection, again where a rebuild replaced it meanwhile."""
@@ -201,7 +214,12 @@ class Collections:
         """Make an empty collection under a name that people use. Raises CollectionExists."""
         if self.exists(name):
             raise CollectionExists(f"collection {name!r} exists already")
-        self.store.point(name, self.create_beside(name, spec))
+        physical = self.create_beside(name, spec)
+        try:
+            self.store.point(name, physical, new=True)
+        except CollectionExists:
+            self.store.drop_collection(physical)
+            raise
 
     def create_beside(self, name: str, spec: CollectionSpec) -> str:
         """Make an empty collection that a later `point` can put in the place of `name`; returns its own name."""

@@ -201,10 +201,11 @@ class IndexingService:
         projection_id = self._projection_id(opened, projection, on_progress, stop)
         spec = self._collections.new_spec(projection_id, index or opened.spec.index, provider=opened.provider)
         embedder = opened.provider.get(projection_id)
-        since_ms = _now_ms()
+        since_ms = self._begun_before_is_written_ms()
         fresh = self._collections.create_beside(collection, spec)
         try:
-            here = _Pass("rebuilding", store.count(opened.physical), on_progress)
+            # The latest, which a database shows from then on.
+            here = _Pass("rebuilding", store.count(opened.physical, latest=True), on_progress)
             for records, vectors in self._converted(opened, spec, embedder, here.lost):
                 if stop.is_set():
                     raise _StoppedError
@@ -213,14 +214,14 @@ class IndexingService:
             here.check(_NOTHING_CHANGED)
             store.build_index(fresh)
             # Once while others write, so that little is left for the moment in which they must wait.
-            caught_up_ms = _now_ms()
+            caught_up_ms = self._begun_before_is_written_ms()
             self._copy_newer(opened, fresh, spec, embedder, since_ms - CLOCK_MARGIN_MS, here.lost)
             here.check(_NOTHING_CHANGED)
             self._copy_deletions(opened, fresh)
             with self._collections.gate.switching():
                 self._copy_newer(opened, fresh, spec, embedder, caught_up_ms - CLOCK_MARGIN_MS, here.lost)
                 here.check(_NOTHING_CHANGED)
-                if store.count(fresh) != store.count(opened.physical):
+                if store.count(fresh) != store.count(opened.physical, latest=True):
                     self._copy_deletions(opened, fresh)
                 switched_ms = _now_ms()
                 store.point(collection, fresh)
@@ -229,7 +230,9 @@ class IndexingService:
             raise
         time.sleep(self._grace_s)
         written_since = {
-            r.image_id for records, _ in store.iterate(fresh, updated_since_ms=switched_ms) for r in records
+            r.image_id
+            for records, _ in store.iterate(fresh, updated_since_ms=switched_ms, latest=True)
+            for r in records
         }
         # For writers on other machines, which the gate does not hold up; a writer of this one is never older.
         self._copy_newer(opened, fresh, spec, embedder, switched_ms, here.lost, skip=written_since)
@@ -317,6 +320,11 @@ class IndexingService:
         for records, raw in self._raw.all(opened, lost):
             yield records, embedder.project(raw)
 
+    def _begun_before_is_written_ms(self) -> int:
+        """A moment: rows with an earlier time are all there, however long their writing took."""
+        with self._collections.gate.switching():
+            return _now_ms()
+
     def _copy_newer(
         self,
         opened: OpenCollection,
@@ -330,7 +338,8 @@ class IndexingService:
     ) -> None:
         """Bring rows written to the old collection since then into the new one, but those that it has newer."""
         store = self._collections.store
-        for records, vectors in store.iterate(opened.physical, batch_size=BATCH, updated_since_ms=since_ms):
+        newer = store.iterate(opened.physical, batch_size=BATCH, updated_since_ms=since_ms, latest=True)
+        for records, vectors in newer:
             rows = [row for row, record in enumerate(records) if record.image_id not in skip]
             if not rows:
                 continue
@@ -347,7 +356,8 @@ class IndexingService:
         store = self._collections.store
         for records, _ in store.iterate(fresh, batch_size=BATCH):
             ids = [record.image_id for record in records]
-            there = store.get(opened.physical, ids)
+            # What another process has just written must not be taken for deleted.
+            there = store.get(opened.physical, ids, latest=True)
             gone = [image_id for image_id in ids if image_id not in there]
             if gone:
                 store.delete(fresh, gone)

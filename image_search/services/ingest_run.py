@@ -362,7 +362,7 @@ class IngestRun:
         raw, embeddings = chunk.raw, chunk.embeddings
         if raw is None or embeddings is None:
             return set()
-        known = set(self._store.get(now.physical, [item.record.image_id for item in chunk.items]))
+        known = set(self._store.get(now.physical, [item.record.image_id for item in chunk.items], latest=True))
         # Within the gate like the rows, so that no purge of the same pictures finds files without their rows.
         for item in chunk.items:
             if item.record.image_id not in known or not self._images.exists(item.record.object_key):
@@ -391,15 +391,15 @@ class IngestRun:
         if added.records:
             # Merged again: what is changed is mostly nothing, and then a run over a known folder takes no locks.
             with self._locks.holding([addition.image_id for addition in additions]):
-                added = self._named_anew(additions)
+                added = self._named_anew(additions, latest=True)
                 if records := added.records:
                     self._collections.write(self._opened.name, lambda now: self._store.update(now.physical, records))
         self._failures += added.failures
         self._reworded += added.reworded
         return added.unchanged, added.duplicates
 
-    def _named_anew(self, additions: list[_Addition]) -> _Added:
-        records = self._get([addition.image_id for addition in additions])
+    def _named_anew(self, additions: list[_Addition], *, latest: bool = False) -> _Added:
+        records = self._get([addition.image_id for addition in additions], latest=latest)
         before = self._cache.find_told(self._opened.name, [addition.candidate for addition in additions])
         changed: dict[str, ImageRecord] = {}
         failures: list[Failure] = []
@@ -424,8 +424,8 @@ class IngestRun:
     def _stopping(self) -> bool:
         return self._stop.is_set() or self._abort.is_set()
 
-    def _get(self, image_ids: list[str]) -> dict[str, ImageRecord]:
-        return self._store.get(self._opened.name, image_ids) if image_ids else {}
+    def _get(self, image_ids: list[str], *, latest: bool = False) -> dict[str, ImageRecord]:
+        return self._store.get(self._opened.name, image_ids, latest=latest) if image_ids else {}
 
 
 def _arrived_meanwhile(item: _Item) -> _Addition:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import secrets
@@ -158,6 +159,25 @@ class JobStore:
             db.execute("DELETE FROM failures WHERE job_id = ?", (row[0],))
         return replace(_job(row), state="running", started_at_s=now, updated_at_s=now)
 
+    @contextmanager
+    def working(self) -> Iterator[bool]:
+        """Whether nobody else on this machine works on a job; nobody else does while it is held.
+
+        A lease runs out by the clock: that of a process which was only paused, or while the machine slept, too. This
+        lasts as long as its holder does.
+        """
+        try:
+            file = self._path.with_suffix(".working").open("a")
+        except OSError as error:
+            raise ImageStoreError(f"the job list cannot be used: {error.strerror}", retryable=True) from error
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
+
     def report(self, job_id: str, progress: Progress) -> None:
         """Write down how far the job is; also the sign of life that keeps its lease."""
         self._set(job_id, total=progress.total or 0, done=progress.done, failed=progress.failed)
@@ -308,15 +328,20 @@ class JobRunner:
     def _loop(self) -> None:
         while not self._closing.is_set():
             try:
-                job = self._store.claim()
-                if job is not None:
-                    self._run(job)
+                if self._work_on_next():
                     continue
             except ImageSearchError as error:
                 _log.warning("the job list cannot be read, trying again: %s", error)
             self._tend()
             self._wake.wait(self._poll_s)
             self._wake.clear()
+
+    def _work_on_next(self) -> bool:
+        with self._store.working() as alone:
+            job = self._store.claim() if alone else None
+            if job is not None:
+                self._run(job)
+            return job is not None
 
     def _tend(self) -> None:
         """Do what is done daily, where it is time."""
@@ -377,9 +402,13 @@ class JobRunner:
     def _watch(self, job_id: str, stop: threading.Event, ended: threading.Event) -> None:
         """Keep the lease while the job runs, also while it comes to its stop, and pass a cancellation on."""
         while not ended.wait(min(1.0, LEASE_S / 10)):
-            if self._closing.is_set() or self._store.get(job_id).cancel_wanted:
-                stop.set()
-            self._store.touch(job_id)
+            try:
+                if self._closing.is_set() or self._store.get(job_id).cancel_wanted:
+                    stop.set()
+                self._store.touch(job_id)
+            except ImageSearchError as error:
+                # A full disk may have room again: the job must not lose its lease, nor be beyond cancelling, for that.
+                _log.warning("no sign of life of job %s, trying again: %s", job_id, error)
 
 
 def _job(row: tuple[Any, ...]) -> Job:

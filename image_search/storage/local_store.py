@@ -68,11 +68,14 @@ class LocalImageStore:
         path = self._path(key)
         with _translate_errors():
             try:
-                data = path.read_bytes()
+                # Only the owner's own file, followed or hard-linked, can change under its name. All of the open file:
+                # another process may remove the object in between.
+                followed = path.is_symlink()
+                with path.open("rb") as file:
+                    data = file.read()
+                    shared = followed or os.fstat(file.fileno()).st_nlink > 1
             except (FileNotFoundError, NotADirectoryError) as error:
                 raise ImageNotFound("there is no stored file for that id") from error
-            # Only the owner's own file, followed or hard-linked, can change under its name.
-            shared = path.is_symlink() or path.stat().st_nlink > 1
             if shared and hashlib.sha256(data).hexdigest() != path.name:
                 raise ImageNotFound("the original that this picture refers to has changed since it was ingested")
             return data
@@ -87,12 +90,14 @@ class LocalImageStore:
         path = self._path(key)
         try:
             with _translate_errors():
-                if not path.exists():
+                try:
+                    if path.is_symlink() and beside is not None and beside.exists() and path.samefile(beside):
+                        return "reference"
+                    if path.is_symlink() or path.stat().st_nlink > 1:
+                        self.get(key)
+                except FileNotFoundError:
+                    # Never there, or removed by another process meanwhile.
                     return "missing"
-                if path.is_symlink() and beside is not None and beside.exists() and path.samefile(beside):
-                    return "reference"
-                if path.is_symlink() or path.stat().st_nlink > 1:
-                    self.get(key)
         except ImageNotFound:
             return "missing"
         return "kept"

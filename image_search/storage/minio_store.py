@@ -206,9 +206,9 @@ class MinioImageStore:
                 if not there:
                     try:
                         self._client.make_bucket(self._bucket, location=self._region)
-                    except S3Error as error:
-                        # Another worker was first.
-                        if error.code not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
+                    except (S3Error, InvalidResponseError):
+                        # Another worker was first, as each server says in its own way.
+                        if not self._client.bucket_exists(self._bucket):
                             raise
             self._bucket_ready = True
 

@@ -7,6 +7,7 @@ ends, runs the engine and says where in `service.json`. The others join through 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import dataclasses
 import fcntl
 import importlib.util
@@ -190,14 +191,18 @@ class LiteEngine:
                 retryable=True,
             ) from error
         for orphan in _engines_of(self._db_path):
-            os.kill(orphan, signal.SIGKILL)
+            # It may end by itself meanwhile.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(orphan, signal.SIGKILL)
         self._socket_folder = Path(tempfile.mkdtemp(prefix="image-search-"))
         path = self._socket_folder / "engine.sock"
         if len(os.fsencode(path)) > _SOCKET_BYTES:
             raise VectorStoreError("TMPDIR is too long for a unix socket: set it to a shorter folder")
         libraries = _library_folder()
-        # Its logger would otherwise leave three files in the machine's temporary folder at every start.
-        environment = dict(os.environ) | {"GLOG_logtostderr": "1"}
+        # Its logger would otherwise leave three files in the machine's temporary folder at every start. And every
+        # engine makes ~/.cache/milvus as it starts and removes it as it ends: one that starts while another of this
+        # user ends could not, and would refuse all collections for as long as it runs.
+        environment = dict(os.environ) | {"GLOG_logtostderr": "1", "HOME": str(self._socket_folder)}
         for variable in ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"):
             environment[variable] = os.pathsep.join(filter(None, (str(libraries), os.environ.get(variable))))
         uri = f"unix:{path}"

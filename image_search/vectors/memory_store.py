@@ -103,7 +103,7 @@ class MemoryVectorStore:
                 raise Conflict(f"collection {name!r} is in use: the alias {pointing[0]!r} points to it")
             self._collections.pop(name, None)
 
-    def point(self, alias: str, name: str) -> None:
+    def point(self, alias: str, name: str, *, new: bool = False) -> None:
         """Let `alias` mean `name`. Raises CollectionExists where a collection is called like the alias."""
         check_name("alias", alias)
         with self._lock:
@@ -111,6 +111,8 @@ class MemoryVectorStore:
                 raise CollectionExists(f"{alias!r} is a collection: an alias needs a name of its own")
             if name not in self._collections:
                 raise CollectionNotFound(f"no collection {name!r}")
+            if new and self._aliases.get(alias, name) != name:
+                raise CollectionExists(f"the alias {alias!r} exists already")
             self._aliases[alias] = name
 
     def resolve(self, name: str) -> str:
@@ -191,7 +193,7 @@ class MemoryVectorStore:
             return {image_id: rows[image_id].copy() for image_id in image_ids if image_id in rows}
 
     def iterate(
-        self, name: str, *, batch_size: int = 1000, updated_since_ms: int | None = None
+        self, name: str, *, batch_size: int = 1000, updated_since_ms: int | None = None, latest: bool = False
     ) -> Iterator[tuple[list[ImageRecord], FloatArray]]:
         """Every row of the moment of the call that is still there when its batch is made."""
         with self._lock:
@@ -230,7 +232,7 @@ class MemoryVectorStore:
         check_page(None, n)
         return sample_records(lambda after, limit: self.list_records(name, where=where, after=after, limit=limit), n)
 
-    def count(self, name: str, where: Filter | None = None) -> int:
+    def count(self, name: str, where: Filter | None = None, *, latest: bool = False) -> int:
         """Number of rows that a filter holds for."""
         with self._lock:
             records = self._open(name).records

@@ -94,8 +94,11 @@ class MilvusCatalogue:
             self._connection.call("drop_collection", name)
         self.forget()
 
-    def point(self, alias: str, name: str) -> None:
-        """Let `alias` mean `name`. Raises CollectionExists where a collection is called like the alias."""
+    def point(self, alias: str, name: str, *, new: bool = False) -> None:
+        """Let `alias` mean `name`. Raises CollectionExists where a collection is called like the alias.
+
+        With `new` also where the alias means another collection, whoever gave it that meaning in this very moment.
+        """
         check_name("alias", alias)
         known = self.names()
         if alias in known:
@@ -103,11 +106,19 @@ class MilvusCatalogue:
         if name not in known:
             raise CollectionNotFound(f"no collection {name!r}")
         if self._alias_file is not None:
-            self._alias_file.change(lambda aliases: aliases.update({alias: name}))
-        elif alias in self.aliases():
+            self._alias_file.change(lambda aliases: _point(aliases, alias, name, new=new))
+        elif not new and alias in self.aliases():
             self._connection.call("alter_alias", name, alias)
         else:
-            self._connection.call("create_alias", name, alias)
+            try:
+                self._connection.call("create_alias", name, alias)
+            except VectorStoreError as error:
+                # Somebody was faster, which each server says in its own way.
+                meant = self.aliases().get(alias) if new else None
+                if meant is None:
+                    raise
+                if meant != name:
+                    raise _alias_exists(alias) from error
         self.forget()
 
     def aliases(self) -> dict[str, str]:
@@ -173,6 +184,16 @@ class MilvusCatalogue:
                     aliases = self._connection.call("list_aliases", name)["aliases"]
                 found.append((name, tuple(aliases)))
         return found
+
+
+def _point(aliases: dict[str, str], alias: str, name: str, *, new: bool) -> None:
+    if new and aliases.get(alias, name) != name:
+        raise _alias_exists(alias)
+    aliases[alias] = name
+
+
+def _alias_exists(alias: str) -> CollectionExists:
+    return CollectionExists(f"the alias {alias!r} exists already")
 
 
 def _description(answer: Mapping[str, Any]) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
+import importlib.util
 import logging
 import os
 import re
@@ -267,6 +269,9 @@ class MilvusConnection:
             return client
 
     def _new_client(self) -> Any:
+        # pymilvus imports it at the first search, and fails where several threads meet there.
+        if importlib.util.find_spec("scipy") is not None:
+            importlib.import_module("scipy.sparse")
         # pymilvus logs with a traceback what it raises as well.
         logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
         uri = self._uri if self.engine is None else self.engine.uri()

@@ -32,6 +32,8 @@ _FILTER_COLUMNS: Mapping[str, str] = {
     "created_at": "created_at_s",
 }
 """Columns of a filter's members where the names differ."""
+_AS_IT_IS: Mapping[str, str] = {}
+"""No level of consistency named: what `consistency` says when the page is asked for."""
 
 
 class MilvusReader:
@@ -96,22 +98,30 @@ class MilvusReader:
             level = self.consistency(opened, image_ids=asked, latest=latest)
             yield from self._query(opened, in_ids(asked), columns, **level)
 
-    def count(self, opened: OpenCollection, where: Filter | None) -> int:
+    def count(self, opened: OpenCollection, where: Filter | None, *, latest: bool = False) -> int:
         """Number of rows that a filter holds for."""
+        level = self.consistency(opened, latest=latest)
         said = self.compile(where)
         if said.exact:
-            return self._count(opened, said)
+            return self._count(opened, said, level)
         assert where is not None
         opposite = self.compile(Not(where))
         if opposite.exact:
-            return max(self._count(opened, self.compile(None)) - self._count(opened, opposite), 0)
-        return sum(1 for _ in self.matching(opened, where, said))
+            return max(self._count(opened, self.compile(None), level) - self._count(opened, opposite, level), 0)
+        return sum(1 for _ in self.matching(opened, where, said, level=level))
 
     def matching(
-        self, opened: OpenCollection, where: Filter | None, said: Expression, after: str = "", page: int = _ID_PAGE
+        self,
+        opened: OpenCollection,
+        where: Filter | None,
+        said: Expression,
+        after: str = "",
+        page: int = _ID_PAGE,
+        *,
+        level: Mapping[str, str] = _AS_IT_IS,
     ) -> Iterator[str]:
         """Ids after `after` that the filter holds for, ascending; `said` is the filter compiled."""
-        ids = self.ids(opened, said.text, after, page)
+        ids = self.ids(opened, said.text, after, page, level=level)
         if where is None or said.exact:
             yield from ids
             return
@@ -119,20 +129,28 @@ class MilvusReader:
         columns = sorted({"image_id", *needed})
         step = self.max_rows if needed & _ARRAYS else _READ_ROWS
         for chunk in chunks(ids, step):
-            rows = self._query(opened, in_ids(chunk), columns)
+            rows = self._query(opened, in_ids(chunk), columns, **level)
             yield from sorted(row["image_id"] for row in rows if matches(where, _partial(row)))
 
-    def ids(self, opened: OpenCollection, expression: str, after: str = "", page: int = _ID_PAGE) -> Iterator[str]:
+    def ids(
+        self,
+        opened: OpenCollection,
+        expression: str,
+        after: str = "",
+        page: int = _ID_PAGE,
+        *,
+        level: Mapping[str, str] = _AS_IT_IS,
+    ) -> Iterator[str]:
         """Ids after `after`, ascending, page after page: rows written meanwhile neither shift nor repeat others."""
         if self._connection.capabilities().lite3:
             # It gives any rows where a limit cuts, not the first ones.
             said = both(f'image_id > "{after}"', expression)
-            yield from sorted(row["image_id"] for row in self._query(opened, said, ["image_id"]))
+            yield from sorted(row["image_id"] for row in self._query(opened, said, ["image_id"], **level))
             return
         last = after
         while True:
             said = both(f'image_id > "{last}"', expression)
-            ids = sorted(row["image_id"] for row in self._query(opened, said, ["image_id"], limit=page))
+            ids = sorted(row["image_id"] for row in self._query(opened, said, ["image_id"], limit=page, **level))
             yield from ids
             if len(ids) < page:
                 return
@@ -153,18 +171,19 @@ class MilvusReader:
         return found
 
     def iterate(
-        self, opened: OpenCollection, batch_size: int, updated_since_ms: int | None
+        self, opened: OpenCollection, batch_size: int, updated_since_ms: int | None, *, latest: bool = False
     ) -> Iterator[tuple[list[ImageRecord], FloatArray]]:
         """Every row in batches of records and (n, dim) embeddings, in order of image_id."""
         since = "" if updated_since_ms is None else f"updated_at_ms >= {int(updated_since_ms)}"
-        for image_ids in chunks(self.ids(opened, since), batch_size):
-            rows = list(self.rows(opened, image_ids, ["embedding", *RECORD_COLUMNS]))
+        level = self.consistency(opened, latest=True) if latest else _AS_IT_IS
+        for image_ids in chunks(self.ids(opened, since, level=level), batch_size):
+            rows = list(self.rows(opened, image_ids, ["embedding", *RECORD_COLUMNS], latest=latest))
             if rows:
                 embeddings = np.array([row["embedding"] for row in rows], np.float32)
                 yield [from_row(row, row["image_id"]) for row in rows], embeddings
 
-    def _count(self, opened: OpenCollection, said: Expression) -> int:
-        return int(self._query(opened, said.text, ["count(*)"])[0]["count(*)"])
+    def _count(self, opened: OpenCollection, said: Expression, level: Mapping[str, str]) -> int:
+        return int(self._query(opened, said.text, ["count(*)"], **level)[0]["count(*)"])
 
     def _query(self, opened: OpenCollection, expression: str, columns: list[str], **kwargs: Any) -> Any:
         return self._connection.call("query", opened.name, expression, columns, **self.consistency(opened) | kwargs)

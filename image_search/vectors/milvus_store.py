@@ -99,9 +99,9 @@ class MilvusVectorStore:
         """Remove a collection; an absent one is fine. Raises Conflict while an alias points to it."""
         self._catalogue.drop(name)
 
-    def point(self, alias: str, name: str) -> None:
+    def point(self, alias: str, name: str, *, new: bool = False) -> None:
         """Let `alias` mean `name`. Raises CollectionExists where a collection is called like the alias."""
-        self._catalogue.point(alias, name)
+        self._catalogue.point(alias, name, new=new)
 
     def resolve(self, name: str) -> str:
         """The collection's own name. Raises CollectionNotFound."""
@@ -187,12 +187,13 @@ class MilvusVectorStore:
         return {row["image_id"]: np.asarray(row["embedding"], np.float32) for row in rows}
 
     def iterate(
-        self, name: str, *, batch_size: int = 1000, updated_since_ms: int | None = None
+        self, name: str, *, batch_size: int = 1000, updated_since_ms: int | None = None, latest: bool = False
     ) -> Iterator[tuple[list[ImageRecord], FloatArray]]:
         """Every row once, in order of image_id; a row written or deleted meanwhile may or may not be there."""
         if batch_size < 1:
             raise InvalidParameter("batch_size", f"{batch_size}; at least 1 is expected")
-        return self._reader.iterate(self._catalogue.open(name, fresh=True), batch_size, updated_since_ms)
+        opened = self._catalogue.open(name, fresh=True)
+        return self._reader.iterate(opened, batch_size, updated_since_ms, latest=latest)
 
     def list_records(
         self, name: str, *, where: Filter | None = None, after: str | None = None, limit: int = 100
@@ -222,9 +223,9 @@ class MilvusVectorStore:
             self._connection.call("query", opened.name, in_ids(there[-1:]), ["image_id"], consistency_level="Strong")
         return len(there)
 
-    def count(self, name: str, where: Filter | None = None) -> int:
+    def count(self, name: str, where: Filter | None = None, *, latest: bool = False) -> int:
         """Number of rows that a filter holds for."""
-        return self._reader.count(self._catalogue.open(name), where)
+        return self._reader.count(self._catalogue.open(name), where, latest=latest)
 
     def build_index(self, name: str) -> None:
         """Flush, and wait until no row is pending; an embedded library has nothing to wait for."""

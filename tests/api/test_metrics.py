@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
+import image_search.api.server as server
 from image_search.errors import VectorStoreError
 from image_search.wiring import Services
 from tests.api.conftest import MakeClient
@@ -95,3 +100,25 @@ def test_the_metrics_key_opens_the_numbers_and_nothing_else(make_client: MakeCli
     assert client.get("/metrics", headers=headers, environ_overrides={"REMOTE_ADDR": "10.1.2.3"}).status_code == 200
     assert client.get("/metrics", environ_overrides={"REMOTE_ADDR": "10.1.2.3"}).status_code == 401
     assert client.get("/jobs", headers=headers).status_code == 401
+
+
+def test_numbers_that_killed_services_left_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "_memory_folder", lambda: str(tmp_path))
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "")
+    folders = {name: tmp_path / f"image-search-numbers-{name}" for name in ("killed", "alive", "starting")}
+    for name, folder in folders.items():
+        folder.mkdir()
+        (folder / "held").touch()
+        (folder / "counter_1.db").touch()
+        if name != "starting":
+            os.utime(folder / "held", (time.time() - 3600,) * 2)
+    with (folders["alive"] / "held").open("a") as lives:
+        fcntl.flock(lives, fcntl.LOCK_EX)
+        ours, held = server._share_numbers()
+    with held:
+        assert {path.name for path in tmp_path.iterdir()} == {
+            ours.name,
+            folders["alive"].name,
+            folders["starting"].name,
+        }
+        assert os.environ["PROMETHEUS_MULTIPROC_DIR"] == str(ours)

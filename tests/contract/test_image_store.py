@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import inspect
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -239,6 +241,26 @@ def test_what_is_left_without_the_owner_s_file(local: LocalImageStore, tmp_path:
     assert local.keeping(key, None) == ("missing" if mode == "reference" else "kept")
 
 
+def test_what_another_removes_while_it_is_read_is_there_or_not(local: LocalImageStore) -> None:
+    ended = threading.Event()
+
+    def come_and_go() -> None:
+        while not ended.is_set():
+            local.put(KEY, b"whole", JPEG)
+            local.delete(KEY)
+
+    with ThreadPoolExecutor(1) as pool:
+        writer = pool.submit(come_and_go)
+        try:
+            for _ in range(5000):
+                with contextlib.suppress(ImageNotFound):
+                    assert local.get(KEY) == b"whole"
+                assert local.keeping(KEY, None) in ("kept", "missing")
+        finally:
+            ended.set()
+        writer.result()
+
+
 @pytest.fixture
 def local(tmp_path: Path) -> LocalImageStore:
     return LocalImageStore(tmp_path / "store")
@@ -412,8 +434,8 @@ def test_the_content_type_is_kept_and_the_bucket_is_private(moto_endpoint: str) 
         client.get_bucket_policy("typed")
 
 
-def test_a_bucket_that_another_worker_makes_at_the_same_time(moto_endpoint: str) -> None:
-    stores = [minio_store(moto_endpoint, "raced") for _ in range(8)]
+def test_a_bucket_or_folder_that_others_make_at_the_same_time(make_store: StoreMaker) -> None:
+    stores = [make_store() for _ in range(8)]
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda pair: pair[1].put(original_key(image_id(pair[0])), b"x", JPEG), enumerate(stores)))
     assert len(list(stores[0].iter_keys())) == 8

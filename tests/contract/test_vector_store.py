@@ -316,6 +316,11 @@ def test_aliases(store: VectorStore, name: str) -> None:
     store.drop_collection(alias)
     assert store.resolve(alias) == name
 
+    with pytest.raises(CollectionExists):
+        store.point(alias, other, new=True)
+    store.point(alias, name, new=True)
+    assert store.resolve(alias) == name
+
     store.point(alias, other)
     assert store.resolve(alias) == other
     assert store.count(alias) == 0

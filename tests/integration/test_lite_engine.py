@@ -220,6 +220,31 @@ def test_an_engine_has_a_session_of_its_own(db: Path, store: MilvusVectorStore) 
     assert os.getsid(engine) != os.getsid(0), "Ctrl-C would end the engine before its owner is done"
 
 
+def test_the_first_searches_of_several_threads_import_nothing(db: Path) -> None:
+    """pymilvus would import scipy.sparse there, and some of the searches would meet half of it."""
+    pytest.importorskip("scipy", reason="scipy is not installed: pymilvus imports nothing late")
+    program = "import sys; from image_search.vectors.milvus_store import MilvusVectorStore as Store; "
+    program += "store = Store(sys.argv[1]); store.ping(); print('scipy.sparse' in sys.modules); store.close()"
+    said = subprocess.run([sys.executable, "-c", program, str(db)], capture_output=True, text=True, check=True)
+    assert said.stdout == "True\n"
+
+
+def test_an_engine_shares_nothing_with_those_of_other_libraries(
+    db: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They would take ~/.cache/milvus away from each other; here none can make it."""
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / ".cache").write_text("no folder")
+    monkeypatch.setenv("HOME", str(home))
+    store = MilvusVectorStore(str(db))
+    try:
+        store.create_collection("c", SPEC)
+        assert store.count("c") == 0
+    finally:
+        store.close()
+
+
 def test_an_orphaned_engine_is_ended(db: Path, store: MilvusVectorStore) -> None:
     """Somebody took the engine's watch lock before it could: it would wait, and write, for ever."""
     other = OtherProcess(db)

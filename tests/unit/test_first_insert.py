@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from threading import Thread
+from pathlib import Path
+from threading import Barrier, Thread
 
 import pytest
 
@@ -21,3 +22,35 @@ def test_two_first_inserts_make_one_collection(services: Services, monkeypatch: 
     second.join()
     assert [each.physical for each in opened] == [first.physical]
     assert services.store.list_collections() == [first.physical]
+
+
+@pytest.mark.parametrize("step", ["list_collections", "create_collection"])
+def test_two_machines_make_one_collection(
+    services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Each has a data folder, and so a gate, of its own: both find nothing, or one is there before it has its name."""
+    library = replace(services.settings.library, data_dir=str(tmp_path / "other"))
+    (tmp_path / "other").mkdir()
+    other = replace(services, settings=replace(services.settings, library=library))
+    together = Barrier(2)
+    real = getattr(services.store, step)
+    waited: list[object] = []
+
+    def wait_once(*arguments: object) -> object:
+        done = real(*arguments)
+        if len(waited) < 2:
+            waited.append(arguments)
+            together.wait()
+        return done
+
+    monkeypatch.setattr(services.store, step, wait_once)
+    opened = []
+    threads = [
+        Thread(target=lambda s=s: opened.append(s.collections.open_or_create("default"))) for s in (services, other)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(opened) == 2
+    assert {each.physical for each in opened} == set(services.store.list_collections())

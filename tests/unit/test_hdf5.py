@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -340,6 +344,33 @@ def test_compaction_joins_and_loses_nothing(archive: VectorArchive) -> None:
     archive.compact()
     assert len(archive.shards()) == 1, "a part that is still small is joined again"
     assert len(read_all(archive.iterate())) == 73
+
+
+def test_several_may_compact_at_once(archive: VectorArchive) -> None:
+    """As when two bulk runs end at the same moment."""
+    for number in range(6):
+        archive.append(records(2, 2 * number), rows(2))
+    together = threading.Barrier(4)
+
+    def compact() -> None:
+        together.wait()
+        VectorArchive(archive.folder, MODEL).compact()
+
+    with ThreadPoolExecutor(4) as pool:
+        for one in [pool.submit(compact) for _ in range(4)]:
+            one.result()
+    assert len(archive.shards()) == 1
+    assert len(read_all(archive.iterate())) == 12
+
+
+def test_a_compaction_removes_what_killed_writers_left(archive: VectorArchive) -> None:
+    archive.append(records(2), rows(2))
+    left, written = archive.folder / "part-000001-a.h5.0123.part", archive.folder / "part-000001-b.h5.4567.part"
+    for path in (left, written):
+        path.write_bytes(b"half")
+    os.utime(left, (time.time() - 2 * 3600,) * 2)
+    archive.compact()
+    assert (left.exists(), written.exists()) == (False, True)
 
 
 def test_a_large_shard_is_left_alone(archive: VectorArchive, monkeypatch: pytest.MonkeyPatch) -> None:

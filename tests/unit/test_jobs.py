@@ -358,3 +358,68 @@ def test_a_new_job_list_may_be_opened_by_many_at_once(tmp_path: Path) -> None:
         with ThreadPoolExecutor(4) as pool:
             made = [pool.submit(make, tmp_path / f"{number}.sqlite", together) for _ in range(4)]
         assert len({future.result().job_id for future in made}) == 1
+
+
+def test_a_job_of_a_process_that_was_paused_is_not_taken_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its lease has run out, as after the machine slept; both would work on it."""
+    monkeypatch.setattr(jobs_module, "LEASE_S", 0.05)
+    started, looked, released = threading.Event(), threading.Event(), threading.Event()
+    calls: list[object] = []
+
+    def work(params: Mapping[str, Any], *_: object) -> None:
+        calls.append(params)
+        started.set()
+        if len(calls) == 1:
+            released.wait()
+
+    paused, path = JobStore(tmp_path / "jobs.sqlite"), tmp_path / "jobs.sqlite"
+    monkeypatch.setattr(paused, "touch", lambda _job_id: None)
+    job = paused.create("work", {})
+    runners = [
+        JobRunner(paused, {"work": work}, poll_s=0.01),
+        JobRunner(JobStore(path), {"work": work}, poll_s=0.01, daily=lambda _stop: looked.set()),
+    ]
+    runners[0].start()
+    started.wait()
+    time.sleep(0.1)
+    runners[1].start()
+    looked.wait()
+    released.set()
+    while paused.get(job.job_id).state != "done":
+        time.sleep(0.01)
+    for runner in runners:
+        runner.close()
+    assert len(calls) == 1
+
+
+def test_a_job_list_that_fails_for_a_moment_costs_no_cancelling(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = JobStore(tmp_path / "jobs.sqlite")
+    monkeypatch.setattr(jobs_module, "LEASE_S", 0.1)
+    touch, failed, stopped = store.touch, threading.Event(), threading.Event()
+
+    def fail_once(job_id: str) -> None:
+        if not failed.is_set():
+            failed.set()
+            raise ImageStoreError("the disk is full")
+        touch(job_id)
+
+    def work(_params: object, _report: object, stop: threading.Event) -> None:
+        if stop.wait(30):
+            stopped.set()
+            raise JobStopped
+
+    monkeypatch.setattr(store, "touch", fail_once)
+    job = store.create("work", {})
+    runner = JobRunner(store, {"work": work}, poll_s=0.01)
+    runner.start()
+    failed.wait()
+    store.cancel(job.job_id)
+    while store.get(job.job_id).state == "running":
+        time.sleep(0.01)
+    runner.close()
+    assert stopped.is_set()
+    assert store.get(job.job_id).state == "cancelled"

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -362,6 +363,23 @@ def test_pull_goes_on_by_itself_when_the_line_drops(tmp_path: Path, hub: tuple[t
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     assert out.startswith(f"resnet50@{hashlib.sha256(handler.data).hexdigest()[:12]} ")
+
+
+def test_two_pulls_at_once_fetch_it_once(tmp_path: Path, hub: tuple[type[Hub], str]) -> None:
+    handler, endpoint = hub
+    handler.data, handler.stall_at = os.urandom(200_000), 100_000
+    first = start_pull(tmp_path, endpoint)
+    assert handler.stalled.wait(60)
+    second = start_pull(tmp_path, endpoint)
+    while sum(asked.startswith("HEAD /Qdrant/") for asked, _ in handler.seen) < 2:
+        time.sleep(0.02)
+    handler.stall_at = None
+    handler.released.set()
+    for process in (first, second):
+        out, err = process.communicate()
+        assert process.returncode == 0, err
+        assert out.startswith("resnet50@"), out
+    assert sum(asked == "GET /cdn/model" for asked, _ in handler.seen) == 2, "the one that stalled, and its rest"
 
 
 def test_pull_of_other_bytes_than_the_hub_announces_keeps_nothing(tmp_path: Path, hub: tuple[type[Hub], str]) -> None:

@@ -1,0 +1,143 @@
+"""Over a server, to which another process has just written: it shows that some seconds later, unless asked for all."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import image_search.services.indexing as indexing
+from image_search.filters import Filter
+from image_search.interfaces import FloatArray
+from image_search.services.scanning import Source
+from image_search.types import ImageRecord
+from image_search.vectors.memory_store import MemoryVectorStore
+from image_search.wiring import Services
+from tests.support import draw, jpeg
+
+
+class ServersStore(MemoryVectorStore):
+    """What another process wrote is missing until somebody asks for the latest."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.older: dict[str, ImageRecord | None] = {}
+        """By image_id what is shown meanwhile of what was written elsewhere; None = nothing."""
+
+    def write_elsewhere(self, name: str, record: ImageRecord, vector: FloatArray, *, at_ms: int | None = None) -> None:
+        self.older[record.image_id] = super().get(name, [record.image_id]).get(record.image_id)
+        super().upsert(name, [record], vector)
+        if at_ms is not None:
+            self._open(name).updated_at_ms[record.image_id] = at_ms
+
+    def get(self, name: str, image_ids: Sequence[str], *, latest: bool = False) -> dict[str, ImageRecord]:
+        found = super().get(name, image_ids)
+        if latest:
+            self.older.clear()
+        shown = {image_id: self.older.get(image_id, record) for image_id, record in found.items()}
+        return {image_id: record for image_id, record in shown.items() if record is not None}
+
+    def iterate(
+        self, name: str, *, batch_size: int = 1000, updated_since_ms: int | None = None, latest: bool = False
+    ) -> Iterator[tuple[list[ImageRecord], FloatArray]]:
+        if latest:
+            self.older.clear()
+        for records, vectors in super().iterate(name, batch_size=batch_size, updated_since_ms=updated_since_ms):
+            rows = [row for row, r in enumerate(records) if self.older.get(r.image_id, r) is not None]
+            if rows:
+                yield [records[row] for row in rows], vectors[rows]
+
+    def count(self, name: str, where: Filter | None = None, *, latest: bool = False) -> int:
+        assert where is None
+        return sum(len(records) for records, _ in self.iterate(name, latest=latest))
+
+
+@pytest.fixture
+def library(services: Services, gallery: Path) -> Services:
+    made = replace(services, store=ServersStore())
+    made.ingest.run(Source(gallery), "default")
+    made.indexing._grace_s = 0
+    return made
+
+
+def _store(library: Services) -> ServersStore:
+    assert isinstance(library.store, ServersStore)
+    return library.store
+
+
+def _another(library: Services) -> tuple[ImageRecord, FloatArray]:
+    """A picture that the library has not, with a vector."""
+    records, vectors = next(library.store.iterate("default"))
+    return replace(records[0], image_id="ab" * 32, sources=("elsewhere.jpg",)), vectors[:1]
+
+
+def test_a_rebuild_brings_what_others_wrote_a_moment_before_the_switch(
+    library: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, (record, vector) = _store(library), _another(library)
+    build_index = store.build_index
+
+    def written_meanwhile(name: str) -> None:
+        build_index(name)
+        store.write_elsewhere("default", record, vector)
+
+    monkeypatch.setattr(store, "build_index", written_meanwhile)
+    library.indexing.rebuild("default")
+    assert store.get("default", [record.image_id], latest=True)
+    assert store.count("default", latest=True) == 16
+
+
+@pytest.mark.parametrize("waited_for", [1, 2])
+def test_a_rebuild_brings_what_took_long_to_write(
+    library: Services, monkeypatch: pytest.MonkeyPatch, waited_for: int
+) -> None:
+    """A row has the time at which its writing began; it ends when the rebuild first, or next, waits for writers."""
+    store, (record, vector) = _store(library), _another(library)
+    monkeypatch.setattr(indexing, "CLOCK_MARGIN_MS", 0)
+    gate = library.collections.gate
+    switching = gate.switching
+    began_ms = [time.time_ns() // 1_000_000 - 60_000]
+
+    @contextlib.contextmanager
+    def end_writing() -> Iterator[None]:
+        if len(began_ms) == waited_for:
+            store.write_elsewhere("default", record, vector, at_ms=began_ms[-1])
+        with switching():
+            yield
+        began_ms.append(time.time_ns() // 1_000_000)
+        time.sleep(0.005)
+
+    monkeypatch.setattr(gate, "switching", end_writing)
+    library.indexing.rebuild("default")
+    assert store.get("default", [record.image_id], latest=True)
+
+
+def test_a_bulk_run_keeps_what_was_said_elsewhere_of_a_new_picture(library: Services, tmp_path: Path) -> None:
+    store, (_, vector) = _store(library), _another(library)
+    folder = tmp_path / "more"
+    folder.mkdir()
+    (folder / "new.jpg").write_bytes(jpeg(draw((9, 99, 199), mark=4)))
+    prepared = library.preparer.prepare((folder / "new.jpg").read_bytes(), shortest_px=32)
+    store.write_elsewhere("default", replace(prepared.record, title="said elsewhere"), vector)
+    library.ingest.run(Source(folder), "default")
+    record = store.get("default", [prepared.record.image_id])[prepared.record.image_id]
+    assert (record.title, record.sources) == ("said elsewhere", ("new.jpg",))
+
+
+def test_a_bulk_run_keeps_what_was_said_elsewhere_of_a_known_picture(
+    library: Services, gallery: Path, tmp_path: Path
+) -> None:
+    store = _store(library)
+    records, vectors = next(store.iterate("default"))
+    store.write_elsewhere("default", replace(records[0], title="said elsewhere"), vectors[:1])
+    folder = tmp_path / "again"
+    folder.mkdir()
+    shutil.copy(gallery / records[0].source_name, folder / "again.jpg")
+    library.ingest.run(Source(folder), "default")
+    record = store.get("default", [records[0].image_id])[records[0].image_id]
+    assert (record.title, record.sources[1:]) == ("said elsewhere", ("again.jpg",))
