@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import fcntl
 import json
 import logging
@@ -195,8 +196,18 @@ class _Server(BaseApplication):  # type: ignore[misc]
             if fresh.http_server.workers > 1 and _NUMBERS not in os.environ:
                 _log.error("one worker cannot become several by a reload: stop the service and start it again")
             else:
-                self._settings = fresh
+                self._settings = self._at_the_same_address(fresh)
         super().reload()
+
+    def _at_the_same_address(self, fresh: Settings) -> Settings:
+        # The address is known to whoever calls it, and a port that is taken would end the service.
+        http = self._settings.http_server
+        if (fresh.http_server.host, fresh.http_server.port) == (http.host, http.port):
+            return fresh
+        _log.error("another address is not taken by a reload: stop the service and start it again")
+        return dataclasses.replace(
+            fresh, http_server=dataclasses.replace(fresh.http_server, host=http.host, port=http.port)
+        )
 
     def take_back(self) -> None:
         """Return to the settings before the last reload."""

@@ -114,7 +114,7 @@ def _check_folder(folder: Path, own: Path) -> None:
     One that an interrupted run began to fill is a library already.
     """
     try:
-        if not folder.exists() or folder.resolve() == own.resolve() or not any(folder.iterdir()):
+        if not folder.exists() or folder.resolve() == own.resolve() or not _held(folder):
             return
         ours = any((folder / name).exists() for name in _OF_A_LIBRARY)
     except NotADirectoryError as error:
@@ -126,6 +126,11 @@ def _check_folder(folder: Path, own: Path) -> None:
             "--to-data-dir",
             f"{str(folder)!r} holds other files and is no library; name a new or an empty folder, or a library's",
         )
+
+
+def _held(folder: Path) -> set[str]:
+    """What lies in the folder, but for what systems put there by themselves."""
+    return {path.name for path in folder.iterdir()} - {"lost+found", ".DS_Store"}
 
 
 def _places(settings: Settings) -> tuple[object, ...]:

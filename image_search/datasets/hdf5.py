@@ -223,11 +223,15 @@ class VectorArchive:
         """
         if not self.folder.is_dir():
             return
-        with (self.folder / "lock").open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with contextlib.ExitStack() as held:
+            try:
+                lock = held.enter_context((self.folder / "lock").open("a"))
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            except OSError as error:
+                raise ImageStoreError(f"the vector archive cannot be locked: {error.strerror}") from error
             for left in self.folder.glob(f"*{_TEMPORARY_SUFFIX}"):
-                # One that is being written may get its name meanwhile.
-                with contextlib.suppress(FileNotFoundError):
+                # One that is being written may get its name meanwhile, and one of another user is his to remove.
+                with contextlib.suppress(FileNotFoundError, PermissionError):
                     if time.time() - left.stat().st_mtime > _ABANDONED_S:
                         left.unlink()
             self._join_parts()

@@ -46,16 +46,18 @@ def _download(spec: ModelSpec, path: Path) -> None:
         with os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT, 0o666), "r+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             if path.is_file():
-                # Another process, for which this one waited, has brought it; what is open here is that very file.
+                # Another process, for which this one waited, has brought it.
+                part.unlink(missing_ok=True)
                 return
             start = file.seek(0, os.SEEK_END)
             http_get(url, file, resume_size=start, expected_size=remote.size, displayed_filename=path.name)
             file.seek(0)
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if re.fullmatch("[0-9a-f]{64}", remote.etag or "") and digest != remote.etag:
-            part.unlink()
-            raise OSError("what came is not what the hub has")
-        part.replace(path)
+            if re.fullmatch("[0-9a-f]{64}", remote.etag or "") and digest != remote.etag:
+                part.unlink()
+                raise OSError("what came is not what the hub has")
+            # Before the lock is given up: who waits for it looks for this file next.
+            part.replace(path)
     except (HfHubHTTPError, HTTPError, OSError) as error:
         full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise FetchError(

@@ -356,9 +356,14 @@ class IndexingService:
         store = self._collections.store
         for records, _ in store.iterate(fresh, batch_size=BATCH):
             ids = [record.image_id for record in records]
-            # What another process has just written must not be taken for deleted.
-            there = store.get(opened.physical, ids, latest=True)
-            gone = [image_id for image_id in ids if image_id not in there]
+            there = store.get(opened.physical, ids)
+            missing = [image_id for image_id in ids if image_id not in there]
+            if not missing:
+                continue
+            # What another process has just written must not be taken for deleted. Only these are asked for again: a
+            # look at the latest costs a server 200 ms, and writers may be waiting.
+            there = store.get(opened.physical, missing, latest=True)
+            gone = [image_id for image_id in missing if image_id not in there]
             if gone:
                 store.delete(fresh, gone)
 

@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -166,17 +166,17 @@ class JobStore:
         A lease runs out by the clock: that of a process which was only paused, or while the machine slept, too. This
         lasts as long as its holder does.
         """
-        try:
-            file = self._path.with_suffix(".working").open("a")
-        except OSError as error:
-            raise ImageStoreError(f"the job list cannot be used: {error.strerror}", retryable=True) from error
-        with file:
+        with ExitStack() as held:
             try:
+                file = held.enter_context(self._path.with_suffix(".working").open("a"))
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                alone = True
             except BlockingIOError:
-                yield False
-            else:
-                yield True
+                alone = False
+            except OSError as error:
+                # File systems of several machines have reasons of their own not to lock.
+                raise ImageStoreError(f"the job list cannot be used: {error.strerror}", retryable=True) from error
+            yield alone
 
     def report(self, job_id: str, progress: Progress) -> None:
         """Write down how far the job is; also the sign of life that keeps its lease."""
@@ -332,6 +332,8 @@ class JobRunner:
                     continue
             except ImageSearchError as error:
                 _log.warning("the job list cannot be read, trying again: %s", error)
+            except Exception:  # noqa: BLE001 - logged; without this thread every job would wait for ever
+                _log.exception("the job list cannot be worked on, trying again")
             self._tend()
             self._wake.wait(self._poll_s)
             self._wake.clear()

@@ -27,7 +27,7 @@ def test_a_file_is_no_folder(cli: Cli, library: Path, tmp_path: Path) -> None:
     check_error(cli("migrate", "--to-data-dir", tmp_path / "file", "--json"), 2, "a folder is expected")
 
 
-@pytest.mark.parametrize("begun", ["", "library.lock", "images/tmp", "projections", "library.db"])
+@pytest.mark.parametrize("begun", ["", "lost+found", "library.lock", "images/tmp", "projections", "library.db"])
 def test_new_empty_and_half_filled_folders_are_taken(cli: Cli, library: Path, tmp_path: Path, begun: str) -> None:
     target = tmp_path / "target"
     (target / begun).mkdir(parents=True)

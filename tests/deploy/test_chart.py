@@ -169,7 +169,9 @@ def test_the_chart_sets_what_the_stack_sets(tmp_path: Path) -> None:
 def test_settings_of_an_operator_take_the_place_of_ours(tmp_path: Path) -> None:
     values = tmp_path / "mine.json"
     names = ("HTTP_SERVER__THREADS", "HTTP_SERVER__MAX_REQUEST_BYTES", "URL_FETCH__TOTAL_S", "SECURITY__USER_KEY")
-    given = dict(zip(names, (4, 64_000_000, 2.5, "words"), strict=True))
+    # Also what says no, or nothing.
+    names += ("HTTP_SERVER__TRUSTED_PROXIES", "STORAGE__SECURE", "STORAGE__REGION")
+    given = dict(zip(names, (4, 64_000_000, 2.5, "words", 0, False, ""), strict=True))
     values.write_text(json.dumps({"api": {"settings": {f"IMAGE_SEARCH_{name}": v for name, v in given.items()}}}))
     set_values = [part for value in VALUES for part in ("--set", value)]
     text = run(tool("helm"), "template", "photos", _chart(tmp_path), "--values", values, *set_values)
@@ -179,6 +181,7 @@ def test_settings_of_an_operator_take_the_place_of_ours(tmp_path: Path) -> None:
     settings = load_settings(environ=config["data"])
     assert (settings.http_server.threads, settings.http_server.max_request_bytes) == (4, 64_000_000)
     assert settings.url_fetch.total_s == 2.5
+    assert (settings.http_server.trusted_proxies, settings.storage.secure, settings.storage.region) == (0, False, "")
 
 
 def test_milvus_has_a_password_and_the_store_that_there_is(tmp_path: Path) -> None:

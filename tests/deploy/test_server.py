@@ -126,6 +126,10 @@ def test_a_reload_reads_the_settings_again_and_survives_bad_ones(model: Path, tm
         config.write_text("[security]\nadmin_key = three\n[http_server]\nworkers = 2\n")
         _reload(process)
         assert (status("two"), len(_workers(process))) == (200, 1)
+        # Callers know the address, and a port that is taken would end the service.
+        config.write_text("[security]\nadmin_key = two\n[http_server]\nhost = 127.0.0.2\n")
+        _reload(process)
+        assert status("two") == 200
         # What only a new worker finds out ends that worker, and nobody else.
         config.write_text("[security]\nadmin_key = three\n[storage]\nimage_urls = presigned\n")
         process.send_signal(signal.SIGHUP)

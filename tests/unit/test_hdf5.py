@@ -373,6 +373,13 @@ def test_a_compaction_removes_what_killed_writers_left(archive: VectorArchive) -
     assert (left.exists(), written.exists()) == (False, True)
 
 
+def test_an_archive_that_cannot_be_locked_is_said_in_words(archive: VectorArchive) -> None:
+    archive.append(records(2), rows(2))
+    (archive.folder / "lock").mkdir()
+    with pytest.raises(ImageStoreError, match="cannot be locked"):
+        archive.compact()
+
+
 def test_a_large_shard_is_left_alone(archive: VectorArchive, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(VectorArchive, "rows_per_shard", 30)
     wanted = fill(archive, 7)

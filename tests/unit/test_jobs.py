@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -392,6 +394,28 @@ def test_a_job_of_a_process_that_was_paused_is_not_taken_from_it(
     for runner in runners:
         runner.close()
     assert len(calls) == 1
+
+
+@pytest.mark.parametrize("problem", [OSError(errno.ENOLCK, "No locks available"), RuntimeError("a defect")])
+def test_a_lock_that_is_refused_for_a_moment_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, problem: Exception
+) -> None:
+    """As file systems of several machines may; without its thread no job would ever be worked on."""
+    refused = iter([problem])
+
+    def flock(file: IO[str], operation: int) -> None:
+        if once := next(refused, None):
+            raise once
+        locked(file, operation)
+
+    locked = fcntl.flock
+    monkeypatch.setattr(jobs_module.fcntl, "flock", flock)
+    store = JobStore(tmp_path / "jobs.sqlite")
+    job = store.create("rebuild", {})
+    runner = work(store, lambda *_: None)
+    until(lambda: store.get(job.job_id).state == "done")
+    runner.close()
+    assert next(refused, None) is None
 
 
 def test_a_job_list_that_fails_for_a_moment_costs_no_cancelling(

@@ -380,6 +380,7 @@ def test_two_pulls_at_once_fetch_it_once(tmp_path: Path, hub: tuple[type[Hub], s
         assert process.returncode == 0, err
         assert out.startswith("resnet50@"), out
     assert sum(asked == "GET /cdn/model" for asked, _ in handler.seen) == 2, "the one that stalled, and its rest"
+    assert not list(tmp_path.rglob("*.part"))
 
 
 def test_pull_of_other_bytes_than_the_hub_announces_keeps_nothing(tmp_path: Path, hub: tuple[type[Hub], str]) -> None:
