@@ -23,6 +23,8 @@ codes one in `cli/context.py`.
 
 from __future__ import annotations
 
+import errno
+
 
 class ImageSearchError(Exception):
     """Base of all; its message is written for the person who has to act on it."""
@@ -144,3 +146,13 @@ class FetchError(BackendError):
         """How long the server asks to be left alone, in seconds."""
         self.admitted_by = admitted_by
         """The entry of url_fetch.allow that would admit the address; "" = it was not refused by the settings."""
+
+
+def way_out(error: FetchError | NotAdmitted) -> str:
+    """What to set where the settings refuse an address, to stand after the reason; "" where they do not."""
+    return f"; to admit it, add {error.admitted_by} to url_fetch.allow" if error.admitted_by else ""
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Whether it says that a disk, or somebody's share of it, has no room left."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)

@@ -26,6 +26,7 @@ from image_search.errors import (
     ImageSearchError,
     InvalidParameter,
     NotAdmitted,
+    way_out,
 )
 from image_search.types import Failure
 
@@ -149,9 +150,7 @@ def told(error: ImageSearchError) -> str:
     text = str(error)
     if isinstance(error, FetchError) and error.reason not in text:
         text += f": {error.reason}"
-    if isinstance(error, FetchError | NotAdmitted) and error.admitted_by:
-        text += f"; to admit it, add {error.admitted_by} to url_fetch.allow"
-    return text
+    return text + way_out(error) if isinstance(error, FetchError | NotAdmitted) else text
 
 
 def fail(error: ImageSearchError, *, as_json: bool, failures: Sequence[Failure] = ()) -> NoReturn:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import sys
@@ -26,7 +25,7 @@ from image_search.cli import (
 )
 from image_search.cli.context import CliContext, fail, say
 from image_search.cli.everywhere import add_global_options
-from image_search.errors import ImageSearchError
+from image_search.errors import ImageSearchError, is_disk_full
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -57,9 +56,6 @@ for command in (command for module in _MODULES for command in module.COMMANDS):
 add_global_options(group)
 
 
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
-
-
 def main() -> None:
     """Run the command line."""
     as_json = "--json" in sys.argv
@@ -76,7 +72,7 @@ def main() -> None:
     except click.Abort:
         sys.exit(1)
     except OSError as error:
-        if error.errno not in _NO_ROOM:
+        if not is_disk_full(error):
             raise
         _forget_output()
         say("Error: no room is left on the disk that this is written to")

@@ -33,7 +33,7 @@ import h5py
 import numpy as np
 
 from image_search.datasets.silent_file import SilentFile
-from image_search.errors import DatasetFormatError, ImageStoreError
+from image_search.errors import DatasetFormatError, ImageStoreError, is_disk_full
 from image_search.interfaces import FloatArray, VectorBatch
 from image_search.records import record_from_json, record_to_json
 from image_search.types import ImageRecord, ShardInfo
@@ -342,8 +342,8 @@ def _writing(path: Path) -> Iterator[tuple[Any, Callable[[], None]]]:
         cause = target.failure if target and target.failure else error
         if not isinstance(cause, Exception):
             raise cause from None
-        full = getattr(cause, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
-        raise ImageStoreError("the disk is full" if full else f"shard {path.name} cannot be written") from cause
+        said = "the disk is full" if is_disk_full(cause) else f"shard {path.name} cannot be written"
+        raise ImageStoreError(said) from cause
     finally:
         if target is not None:
             target.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import hashlib
 import os
@@ -10,7 +9,7 @@ import re
 from pathlib import Path
 
 from image_search.embedding.models import REGISTRY, ModelFile, ModelSpec, checked, registered_path
-from image_search.errors import ConfigError, FetchError
+from image_search.errors import ConfigError, FetchError, is_disk_full
 
 
 def pull_model(name: str, cache_dir: Path) -> ModelFile:
@@ -59,10 +58,9 @@ def _download(spec: ModelSpec, path: Path) -> None:
             # Before the lock is given up: who waits for it looks for this file next.
             part.replace(path)
     except (HfHubHTTPError, HTTPError, OSError) as error:
-        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise FetchError(
             f"model {spec.name!r} could not be fetched from the hub ({spec.repo_id}, revision {spec.revision})"
-            f"{': the disk is full' if full else ''}. "
+            f"{': the disk is full' if is_disk_full(error) else ''}. "
             f"Without network: fetch {spec.filename} elsewhere and either put it into the model cache as "
             f"{spec.name}/{spec.filename}, or name the file itself in embedding.model with a .json beside it",
             retryable=True,

@@ -234,3 +234,19 @@ class Collections:
         own = re.compile(re.escape(check_collection_name(name)) + r"__\d+")
         used = set(self.store.aliases().values())
         return [c for c in self.store.list_collections() if own.fullmatch(c) and c not in used]
+
+
+def remove_gone(copy: VectorStore, copy_name: str, store: VectorStore, name: str) -> None:
+    """Remove from a copy of a collection the rows that the collection no longer has."""
+    for records, _ in copy.iterate(copy_name):
+        ids = [record.image_id for record in records]
+        there = store.get(name, ids)
+        missing = [image_id for image_id in ids if image_id not in there]
+        if not missing:
+            continue
+        # What another process has just written must not be taken for deleted. Only these are asked for again: a look
+        # at the latest costs a server 200 ms, and writers may be waiting.
+        there = store.get(name, missing, latest=True)
+        gone = [image_id for image_id in missing if image_id not in there]
+        if gone:
+            copy.delete(copy_name, gone)

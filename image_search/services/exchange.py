@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import re
 import secrets
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from image_search.errors import DatasetFormatError, ImageStoreError, ModelMismatch
+from image_search.errors import DatasetFormatError, ImageStoreError, ModelMismatch, is_disk_full
 from image_search.interfaces import ShardFiles
 from image_search.services.jobs import DAY_S, JobStopped, JobStore
 from image_search.services.progress import Progress, ProgressListener
@@ -147,8 +146,7 @@ class ExchangeService:
             with path.open("xb") as file:
                 return write(file)
         except OSError as error:
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-            said = "the disk is full" if full else f"what was sent cannot be kept: {error.strerror}"
+            said = "the disk is full" if is_disk_full(error) else f"what was sent cannot be kept: {error.strerror}"
             raise ImageStoreError(said, retryable=True) from error
 
 

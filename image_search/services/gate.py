@@ -7,9 +7,9 @@ import contextlib
 import fcntl
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO
 
-from image_search.errors import Conflict, ImageStoreError
+from image_search.errors import Conflict
+from image_search.services.locking import locked
 
 
 class SwitchGate:
@@ -25,34 +25,30 @@ class SwitchGate:
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
         """Hold it together with other writers; waits while a switch is made."""
-        with _opened(self._path) as file:
+        with contextlib.ExitStack() as held:
             with self._turnstile():
-                fcntl.flock(file, fcntl.LOCK_SH)
+                held.enter_context(locked(self._path, fcntl.LOCK_SH))
             yield
 
     @contextlib.contextmanager
     def switching(self) -> Iterator[None]:
         """Hold it alone; waits for the writers that are inside, and lets no other in."""
-        with _opened(self._path) as file, self._turnstile():
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with self._turnstile(), locked(self._path, fcntl.LOCK_EX):
             yield
 
     @contextlib.contextmanager
     def rebuilding(self) -> Iterator[None]:
         """Hold the right to rebuild. Raises Conflict where another has it."""
-        with _opened(self._path.with_suffix(".rebuild")) as file:
+        with contextlib.ExitStack() as held:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                held.enter_context(locked(self._path.with_suffix(".rebuild"), fcntl.LOCK_EX | fcntl.LOCK_NB))
             except BlockingIOError as error:
                 raise Conflict("a collection of this library is being rebuilt; try again when that is done") from error
             yield
 
-    @contextlib.contextmanager
-    def _turnstile(self) -> Iterator[None]:
+    def _turnstile(self) -> contextlib.AbstractContextManager[None]:
         # flock is not fair: without this, writers that keep coming would keep a switch waiting for ever.
-        with _opened(self._path.with_suffix(".turnstile")) as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+        return locked(self._path.with_suffix(".turnstile"), fcntl.LOCK_EX)
 
 
 class PictureLocks:
@@ -72,16 +68,5 @@ class PictureLocks:
         """Hold these pictures alone; always in one order, so that two calls cannot wait for each other."""
         with contextlib.ExitStack() as held:
             for number in sorted({int(image_id[:2], 16) % self.FILES for image_id in image_ids}):
-                file = held.enter_context(_opened(self._folder / f"{number:02d}"))
-                fcntl.flock(file, fcntl.LOCK_EX)
+                held.enter_context(locked(self._folder / f"{number:02d}", fcntl.LOCK_EX))
             yield
-
-
-def _opened(path: Path) -> IO[str]:
-    """A file to lock, made where there is none. Raises ImageStoreError where the disk does not let us."""
-    try:
-        path.parent.mkdir(exist_ok=True)
-        # Readable too: NFS shares a lock of such a file only.
-        return path.open("a+")
-    except OSError as error:
-        raise ImageStoreError(f"the lock {path.name} in the data folder cannot be opened: {error.strerror}") from error

@@ -18,7 +18,7 @@ from image_search.errors import Conflict, InvalidParameter, ModelMismatch
 from image_search.interfaces import Embedder, FloatArray, ImageStore, ShardFiles, VectorArchive
 from image_search.names import parse_projection
 from image_search.records import merge_records
-from image_search.services.collections import Collections, OpenCollection
+from image_search.services.collections import Collections, OpenCollection, remove_gone
 from image_search.services.gate import PictureLocks
 from image_search.services.jobs import JobStopped
 from image_search.services.preparing import Preparer
@@ -217,12 +217,12 @@ class IndexingService:
             caught_up_ms = self._begun_before_is_written_ms()
             self._copy_newer(opened, fresh, spec, embedder, since_ms - CLOCK_MARGIN_MS, here.lost)
             here.check(_NOTHING_CHANGED)
-            self._copy_deletions(opened, fresh)
+            remove_gone(store, fresh, store, opened.physical)
             with self._collections.gate.switching():
                 self._copy_newer(opened, fresh, spec, embedder, caught_up_ms - CLOCK_MARGIN_MS, here.lost)
                 here.check(_NOTHING_CHANGED)
                 if store.count(fresh) != store.count(opened.physical, latest=True):
-                    self._copy_deletions(opened, fresh)
+                    remove_gone(store, fresh, store, opened.physical)
                 switched_ms = _now_ms()
                 store.point(collection, fresh)
         except BaseException:
@@ -351,21 +351,6 @@ class IndexingService:
                 chosen, raw = self._raw.of(opened, chosen, lost, since_s=since_ms / 1000)
             if chosen:
                 store.upsert(fresh, chosen, embedder.project(raw))
-
-    def _copy_deletions(self, opened: OpenCollection, fresh: str) -> None:
-        store = self._collections.store
-        for records, _ in store.iterate(fresh, batch_size=BATCH):
-            ids = [record.image_id for record in records]
-            there = store.get(opened.physical, ids)
-            missing = [image_id for image_id in ids if image_id not in there]
-            if not missing:
-                continue
-            # What another process has just written must not be taken for deleted. Only these are asked for again: a
-            # look at the latest costs a server 200 ms, and writers may be waiting.
-            there = store.get(opened.physical, missing, latest=True)
-            gone = [image_id for image_id in missing if image_id not in there]
-            if gone:
-                store.delete(fresh, gone)
 
 
 def _now_ms() -> int:

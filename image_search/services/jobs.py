@@ -23,6 +23,7 @@ from image_search.errors import (
     InvalidParameter,
     JobNotFound,
 )
+from image_search.services.locking import locked
 from image_search.services.progress import Progress, ProgressListener
 from image_search.services.sqlite_files import BUSY_S, write_ahead
 from image_search.types import Failure, Job, JobState
@@ -168,14 +169,10 @@ class JobStore:
         """
         with ExitStack() as held:
             try:
-                file = held.enter_context(self._path.with_suffix(".working").open("a"))
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                held.enter_context(locked(self._path.with_suffix(".working"), fcntl.LOCK_EX | fcntl.LOCK_NB))
                 alone = True
             except BlockingIOError:
                 alone = False
-            except OSError as error:
-                # File systems of several machines have reasons of their own not to lock.
-                raise ImageStoreError(f"the job list cannot be used: {error.strerror}", retryable=True) from error
             yield alone
 
     def report(self, job_id: str, progress: Progress) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 from image_search.errors import BackendError, ImageNotFound, ModelMismatch
 from image_search.imaging import SNIFF_BYTES, sniff_content_type
 from image_search.interfaces import ImageStore, VectorArchive
-from image_search.services.collections import Collections
+from image_search.services.collections import Collections, remove_gone
 from image_search.services.preparing import THUMBNAIL_TYPE
 from image_search.services.progress import Progress, ProgressListener, no_progress
 from image_search.storage.keys import ORIGINALS, THUMBNAILS, TRASH, VECTORS, in_trash, is_key, trash_key, vector_key
@@ -259,7 +259,8 @@ class _Run:
         deleted, kept = self._take_trash(name, ours, physical, keeps=keeps)
         target.store.build_index(physical)
         if not exists:
-            self._drop_strangers(ours, physical)
+            # Rows that an interrupted run brought and that left the source since, also for good.
+            remove_gone(target.store, physical, source.store, ours)
             target.store.point(name, physical)
         return MigratedCollection(
             name=name,
@@ -275,15 +276,6 @@ class _Run:
     def _lacks(self, name: str, record: ImageRecord, known: Mapping[str, ImageRecord]) -> bool:
         """Whether the target's collection neither shows the picture nor has it in its trash."""
         return record.image_id not in known and not self._target.images.exists(trash_key(name, record.image_id))
-
-    def _drop_strangers(self, ours: str, physical: str) -> None:
-        """Rows that an interrupted run brought and that left the source since, also for good."""
-        for records, _ in self._target.collections.store.iterate(physical, batch_size=BATCH):
-            ids = [record.image_id for record in records]
-            shown = self._source.collections.store.get(ours, ids)
-            gone = [image_id for image_id in ids if image_id not in shown]
-            if gone:
-                self._target.collections.store.delete(physical, gone)
 
     def _unfinished(self, name: str, spec: CollectionSpec) -> str:
         """The collection that an interrupted run has begun to fill, else a new one; nobody sees it yet."""

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from image_search.errors import ImageNotFound, ImageStoreError
+from image_search.errors import ImageNotFound, ImageStoreError, is_disk_full
 from image_search.interfaces import Keeping, OriginalsMode
 from image_search.storage.keys import check_key, is_key
 
@@ -174,6 +174,6 @@ def _translate_errors() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if is_disk_full(error):
             raise ImageStoreError("the disk of the image store is full", retryable=True) from error
         raise ImageStoreError(f"the image store failed: {error.strerror or type(error).__name__}") from error

@@ -18,12 +18,17 @@ from tests.api.test_indexing import wait
 from tests.api.test_vectors import exported, left, send
 
 
+def runner_of(stocked: Services) -> JobRunner:
+    """What works on imports as the service does; not started."""
+    handlers = {"import": stocked.exchange.run_job}
+    return JobRunner(stocked.jobs, handlers, poll_s=0.02, on_end=stocked.exchange.ended)
+
+
 def test_a_job_that_is_stopped_goes_on_where_it_was(client: FlaskClient, stocked: Services) -> None:
     stop = threading.Event()
     stop.set()
     job = send(client, exported(client)).get_json()["job"]
-    handlers = {"import": stocked.exchange.run_job}
-    runner = JobRunner(stocked.jobs, handlers, poll_s=0.02, on_end=stocked.exchange.ended)
+    runner = runner_of(stocked)
     claimed = stocked.jobs.claim()
     assert claimed is not None
     with pytest.raises(JobStopped):
@@ -65,8 +70,7 @@ def test_an_import_that_is_killed_before_its_end_is_written_down_is_done_at_the_
     assert (stocked.jobs.get(job_id).state, stocked.store.count("copy"), len(left(stocked))) == ("running", 15, 1)
 
     monkeypatch.setattr("image_search.services.jobs.LEASE_S", 0)
-    handlers = {"import": stocked.exchange.run_job}
-    runner = JobRunner(stocked.jobs, handlers, poll_s=0.02, on_end=stocked.exchange.ended)
+    runner = runner_of(stocked)
     runner.start()
     done = wait(client, job_id, "done", "failed")
     runner.close()

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from image_search.errors import FetchError, ImageStoreError, InvalidInput, NotAdmitted
+from image_search.errors import FetchError, ImageStoreError, InvalidInput, NotAdmitted, way_out
 from image_search.interfaces import UrlAnswer, UrlOpener
 from image_search.services.collecting.sets import Archive
 from image_search.services.collecting.waiting import Patience, Stopped, sleep
@@ -70,7 +70,7 @@ class Downloader:
             except _WrongContent:
                 raise
             except NotAdmitted as error:
-                raise _WrongContent(name, _with_way_out(error)) from error
+                raise _WrongContent(name, error.reason + way_out(error)) from error
             except InvalidInput as error:
                 # A web page in place of the file, an address that is none.
                 raise _WrongContent(name, str(error).removeprefix(f"{FIELD}: ")) from error
@@ -80,7 +80,7 @@ class Downloader:
                 if error.status == _RANGE_NOT_SATISFIABLE and before:
                     part.unlink()
                 elif not error.retryable or failures >= self.patience.attempts:
-                    raise _failed(name, _with_way_out(error), retryable=error.retryable) from error
+                    raise _failed(name, error.reason + way_out(error), retryable=error.retryable) from error
                 wait_s = self.patience.wait_s(failures) if error.retry_after_s is None else error.retry_after_s
                 if wait_s > self.patience.longest_s:
                     raise _failed(
@@ -144,11 +144,6 @@ class _WrongContent(FetchError):
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"{name} could not be downloaded: {reason}")
-
-
-def _with_way_out(error: FetchError | NotAdmitted) -> str:
-    way_out = f"; to admit it, add {error.admitted_by} to url_fetch.allow" if error.admitted_by else ""
-    return f"{error.reason}{way_out}"
 
 
 def _failed(name: str, reason: str, *, retryable: bool) -> FetchError:
