@@ -102,6 +102,16 @@ def test_a_region_is_moved_and_resized_by_a_finger(phone: Page, sample_image: Pa
     expect(phone.locator("#chips .chip")).to_have_count(1)
 
 
+def test_what_a_region_brings_does_not_move_it_from_under_the_finger(phone: Page, sample_image: Path) -> None:
+    phone.set_input_files("#chooser", sample_image)
+    expect(phone.locator("#grid > .card:not(.skeleton)").first).to_be_visible()
+    before = box_of(phone.locator("#query .stage"))
+    phone.get_by_role("button", name="Select a region").tap()
+    expect(phone.locator("#chips .chip")).to_be_visible()
+    expect(phone.locator('#grid[aria-busy="false"]')).to_be_visible()
+    assert box_of(phone.locator("#query .stage")) == before
+
+
 def test_a_new_region_is_drawn_by_a_finger_beside_the_old_one(phone: Page, sample_image: Path) -> None:
     open_region(phone, sample_image)
     stage = box_of(phone.locator("#query .stage"))

@@ -76,9 +76,12 @@ export class CropFrame {
     // A finger scrolls the page until there is a region to hold.
     if (down.button !== 0 || (down.pointerType === "touch" && !this.#crop)) return;
     const before = this.#crop;
-    const box = this.#stage.getBoundingClientRect();
     /** @param {PointerEvent} event @returns {Point} */
-    const at = (event) => ({ x: (event.clientX - box.left) / box.width, y: (event.clientY - box.top) / box.height });
+    const at = ({ clientX, clientY }) => {
+      // Where it is now: what arrives above may push it down under the pointer.
+      const box = this.#stage.getBoundingClientRect();
+      return { x: (clientX - box.left) / box.width, y: (clientY - box.top) / box.height };
+    };
     const from = at(down);
     const change = before && down.target === this.#size ? resized : before && down.target === this.#move ? moved : null;
     let isDrag = false;

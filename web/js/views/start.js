@@ -22,6 +22,9 @@ export class StartView {
   #accepts = byId("accepts", HTMLElement);
   #empty = byId("empty", HTMLElement);
   #work = byId("work", HTMLElement);
+  #ask = byId("ask", HTMLFormElement);
+  #found = byId("found", HTMLElement);
+  #chips = byId("chips", HTMLElement);
   #drag = byId("drag", HTMLElement);
   #choose = byId("choose", HTMLButtonElement);
   #title = byId("results-title", HTMLElement);
@@ -60,10 +63,13 @@ export class StartView {
     if (works !== this.#work.hidden) return;
     // What has the keyboard's focus is about to be hidden: go on where the page does.
     const leaves = works ? this.#start : this.#work;
-    const losesFocus = leaves.contains(document.activeElement);
+    const losesFocus = [leaves, this.#chips].some((part) => part.contains(document.activeElement));
     this.#hello.hidden = works;
     this.#start.hidden = works;
     this.#work.hidden = !works;
+    // Above the query a chip that comes would push down the region that is being drawn.
+    if (works) this.#found.prepend(this.#chips);
+    else this.#ask.append(this.#chips);
     if (losesFocus) (works ? this.#title : this.#choose).focus({ preventScroll: true });
   }
 }
