@@ -29,7 +29,7 @@ from image_search.config import load_settings
 from image_search.evaluation import exact_neighbours, latency_percentiles, recall_at_k
 from image_search.interfaces import Embedder, FloatArray
 from image_search.notebook.plots import projection_plot
-from image_search.services.comparing import compare_projections, fitted
+from image_search.services.measuring.comparing import compare_projections, fitted
 from image_search.wiring import Services, build_services
 
 DIMS = (64, 128, 256, 512)

@@ -25,8 +25,8 @@ from image_search.fingerprint import content_hash
 from image_search.interfaces import FloatArray
 from image_search.metadata.reader import read_metadata
 from image_search.ranking import Weights
-from image_search.services.query import Query
 from image_search.services.scanning import Source
+from image_search.services.searching.query import Query
 from image_search.types import ImageRecord, SearchParams
 from image_search.vectors.milvus_schema import BM25_COLUMN
 from image_search.vectors.words import query_words

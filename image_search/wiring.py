@@ -27,25 +27,25 @@ from image_search.services.collecting.listed_run import CollectTuning
 from image_search.services.collecting.service import CollectingService
 from image_search.services.collecting.waiting import Patience
 from image_search.services.collections import Collections
-from image_search.services.evaluate import EvaluationService
-from image_search.services.exchange import IMPORT, ExchangeService, why_not_again
-from image_search.services.features import Features
+from image_search.services.exchanging.features import Features
+from image_search.services.exchanging.service import IMPORT, ExchangeService, why_not_again
+from image_search.services.exchanging.transfer import TransferService
 from image_search.services.gate import PictureLocks, SwitchGate
 from image_search.services.indexing import IndexingService
-from image_search.services.ingest import IngestService
-from image_search.services.ingest_run import IngestTuning
+from image_search.services.ingesting.run import IngestTuning
+from image_search.services.ingesting.scan_cache import ScanCache
+from image_search.services.ingesting.service import IngestService
+from image_search.services.ingesting.stages import StagesService
 from image_search.services.jobs import DAY_S, JobHandler, JobRunner, JobStore
-from image_search.services.kept_queries import KeptQueries
-from image_search.services.library import LibraryService
+from image_search.services.library.service import LibraryService
+from image_search.services.library.trash import Trash
+from image_search.services.measuring.evaluate import EvaluationService
+from image_search.services.measuring.quantising import QuantisingService
 from image_search.services.migrating import MigrationService, Side
 from image_search.services.preparing import Preparer
-from image_search.services.quantising import QuantisingService
 from image_search.services.raw_vectors import RawVectors
-from image_search.services.scan_cache import ScanCache
-from image_search.services.search import SearchService
-from image_search.services.stages import StagesService
-from image_search.services.transfer import TransferService
-from image_search.services.trash import Trash
+from image_search.services.searching.kept_queries import KeptQueries
+from image_search.services.searching.service import SearchService
 from image_search.storage.keys import model_slug
 from image_search.types import IndexSpec, Job
 

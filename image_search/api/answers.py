@@ -11,8 +11,8 @@ from image_search.api.access import services, settings
 from image_search.api.auth import Keys
 from image_search.api.tokens import encode_query
 from image_search.names import rfc3339
-from image_search.services.answer import CheckOutcome, SearchAnswer, describe_record
-from image_search.services.trash import DeletedImage
+from image_search.services.library.trash import DeletedImage
+from image_search.services.searching.answer import CheckOutcome, SearchAnswer, describe_record
 from image_search.storage.keys import original_key, thumbnail_key
 from image_search.types import ImageRecord, Job
 

@@ -15,7 +15,7 @@ from itsdangerous import BadSignature, SignatureExpired, TimestampSigner
 
 from image_search.api.auth import Keys
 from image_search.errors import InvalidParameter
-from image_search.services.query import QueryVector
+from image_search.services.searching.query import QueryVector
 
 LIFETIME_S = 3600
 

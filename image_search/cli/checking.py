@@ -30,9 +30,9 @@ from image_search.errors import InvalidParameter, UnsupportedFormat
 from image_search.fingerprint import content_hash
 from image_search.interfaces import Keeping
 from image_search.names import is_sha256
-from image_search.services.answer import CheckOutcome, describe_record
 from image_search.services.progress import Progress, no_progress
 from image_search.services.scanning import Candidate, Source
+from image_search.services.searching.answer import CheckOutcome, describe_record
 from image_search.types import Failure, ImageRecord
 from image_search.wiring import Services
 

@@ -23,8 +23,8 @@ from image_search.cli.options import ListingGroup, page_options
 from image_search.cli.tables import brief, name_of, print_failures, print_table
 from image_search.errors import Conflict, ImageNotFound, InvalidParameter
 from image_search.names import rfc3339
-from image_search.services.answer import describe_record
-from image_search.services.trash import DeletedImage
+from image_search.services.library.trash import DeletedImage
+from image_search.services.searching.answer import describe_record
 
 DAY_S = 86_400
 

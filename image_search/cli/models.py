@@ -122,8 +122,8 @@ def models_quantise(context: CliContext, name: str, folder: Path, as_json: bool)
     """
     from image_search.embedding.preprocess import preprocess
     from image_search.embedding.quantise import find_source, quantise
+    from image_search.services.measuring.quantising import FEW_PICTURES
     from image_search.services.progress import Progress
-    from image_search.services.quantising import FEW_PICTURES
 
     cache_dir = context.settings.model_cache_dir
     model = find_source(name, cache_dir)

@@ -13,7 +13,7 @@ import click
 from image_search.errors import InvalidParameter
 from image_search.filters import Filter, parse_filter_json
 from image_search.ranking import Weights
-from image_search.services.query import Crop
+from image_search.services.searching.query import Crop
 from image_search.types import JsonScalar
 
 P = ParamSpec("P")

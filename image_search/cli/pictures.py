@@ -12,8 +12,8 @@ from image_search.cli.options import TimeType, filter_option, page_options, pars
 from image_search.cli.tables import print_records, print_values
 from image_search.errors import InvalidParameter
 from image_search.filters import Filter
-from image_search.services.answer import describe_record
-from image_search.services.changes import Changes
+from image_search.services.library.changes import Changes
+from image_search.services.searching.answer import describe_record
 from image_search.types import ImageRecord, JsonScalar
 
 _TEXTS = ("title", "text", "source_url")

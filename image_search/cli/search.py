@@ -38,8 +38,8 @@ from image_search.cli.tables import brief, name_of, plain, print_failures, print
 from image_search.errors import ImageNotFound, InvalidParameter
 from image_search.filters import Filter
 from image_search.ranking import Collapse, Weights
-from image_search.services.answer import RankedHit, SearchAnswer
-from image_search.services.query import Crop, Query
+from image_search.services.searching.answer import RankedHit, SearchAnswer
+from image_search.services.searching.query import Crop, Query
 from image_search.types import ImageRecord, SearchParams
 from image_search.wiring import Services
 

@@ -159,7 +159,7 @@ def index(
       image-search index --kind IVF_FLAT --params nlist=1024
     """
     from image_search.config import parse_index_params
-    from image_search.services.stages import shard_files
+    from image_search.services.ingesting.stages import shard_files
 
     if fit and projection:
         raise InvalidParameter("--fit", "and --projection exclude each other")

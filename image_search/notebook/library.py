@@ -17,10 +17,10 @@ from image_search.config import Settings, load_settings
 from image_search.errors import CollectionNotFound, ImageNotFound
 from image_search.interfaces import FloatArray
 from image_search.notebook.show import Shown
-from image_search.services.answer import SearchAnswer
-from image_search.services.comparing import ProjectionQuality, compare_projections, projections_to_compare
-from image_search.services.query import Query
+from image_search.services.measuring.comparing import ProjectionQuality, compare_projections, projections_to_compare
 from image_search.services.scanning import METADATA_NAMES, Source
+from image_search.services.searching.answer import SearchAnswer
+from image_search.services.searching.query import Query
 from image_search.types import ImageRecord, SearchParams
 from image_search.wiring import Services, build_services
 

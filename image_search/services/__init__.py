@@ -1,1 +1,5 @@
-"""What the product does, one module for each capability; knows Protocols, never an adapter."""
+"""What the product does, a package for each capability; knows Protocols, never an adapter.
+
+What lies here itself is what several of them share, and two services that are one module each: `indexing` and
+`migrating`.
+"""

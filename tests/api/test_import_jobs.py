@@ -43,7 +43,7 @@ def test_a_job_that_is_stopped_goes_on_where_it_was(client: FlaskClient, stocked
 def test_an_import_that_is_killed_in_the_middle_is_begun_again_and_loses_nothing(
     client: FlaskClient, stocked: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("image_search.services.transfer.BATCH", 4)
+    monkeypatch.setattr("image_search.services.exchanging.transfer.BATCH", 4)
     send(client, exported(client))
     job = stocked.jobs.claim()
     assert job is not None
@@ -102,7 +102,7 @@ def test_an_import_that_failed_is_tried_again_as_long_as_its_file_is_kept(
 def test_a_cancelled_import_ends_between_two_batches(
     client: FlaskClient, stocked: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("image_search.services.transfer.BATCH", 4)
+    monkeypatch.setattr("image_search.services.exchanging.transfer.BATCH", 4)
     send(client, exported(client))
     job = stocked.jobs.claim()
     assert job is not None

@@ -9,8 +9,8 @@ import pytest
 from flask.testing import FlaskClient
 
 from image_search.fingerprint import content_hash
-from image_search.services.changes import Changes
-from image_search.services.library import LibraryService
+from image_search.services.library.changes import Changes
+from image_search.services.library.service import LibraryService
 from image_search.types import ImageRecord
 from image_search.wiring import Services
 from tests.api.helpers import ADMIN, NEW, RED, assert_problem, encoded, part

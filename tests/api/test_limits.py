@@ -12,7 +12,7 @@ from werkzeug.test import TestResponse
 
 from image_search.api.app import create_app
 from image_search.config import Settings
-from image_search.services.search import SearchAnswer, SearchService
+from image_search.services.searching.service import SearchAnswer, SearchService
 from image_search.wiring import Services
 from tests.api.helpers import ADMIN, assert_problem
 from tests.support import draw, jpeg

@@ -103,7 +103,7 @@ def test_the_vector_in_a_token_is_exact(client: FlaskClient) -> None:
     token = search(client, image=encoded(RED))["query"]["id"]
     known = tokens.decode_query(token, keys)
     services: Services = client.application.extensions["services"]
-    from image_search.services.query import Query
+    from image_search.services.searching.query import Query
     from image_search.types import SearchParams
 
     found = services.search.search("default", Query(image=RED), SearchParams()).query_vector

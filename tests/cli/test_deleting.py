@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from image_search.services.library import LibraryService
+from image_search.services.library.service import LibraryService
 from tests.cli.conftest import Cli, check_error, ids
 
 pytestmark = pytest.mark.usefixtures("stand_ins")

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import pytest
 
-import image_search.services.transfer as transfer
+import image_search.services.exchanging.transfer as transfer
 from tests.cli.conftest import Cli, check_error
 
 pytestmark = pytest.mark.usefixtures("stand_ins")

@@ -12,8 +12,8 @@ import pytest
 from image_search.cli.ids import MIN_DIGITS
 from image_search.cli.options import parse_field, split_tags
 from image_search.cli.tables import plain
-from image_search.services.changes import Changes
-from image_search.services.library import LibraryService
+from image_search.services.library.changes import Changes
+from image_search.services.library.service import LibraryService
 from image_search.types import ImageRecord
 from tests.cli.conftest import Cli, check_error, ids
 

@@ -13,8 +13,8 @@ import pytest
 from deploy.servers import ACCESS_KEY, SECRET_KEY, MilvusServer, RcloneServer
 from image_search.config import load_settings
 from image_search.metadata.words import Words
-from image_search.services.changes import Changes
-from image_search.services.query import Query
+from image_search.services.library.changes import Changes
+from image_search.services.searching.query import Query
 from image_search.storage.keys import original_key, thumbnail_key, vector_key
 from image_search.types import CollectionSpec, SearchParams
 from image_search.wiring import Services, build_services, migration

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,11 +142,24 @@ def _modules(package: str) -> list[str]:
 
 
 def test_every_module_is_seen() -> None:
-    assert {"types", "wiring", "services.search", "api.routes.search", "cli.group", "vectors.milvus_store"} <= set(
-        SOURCES
-    )
-    assert "storage.keys" in _own("services.ingest_run"), "the reader of imports finds what is known to be there"
+    assert {
+        "types",
+        "wiring",
+        "services.searching.service",
+        "api.routes.search",
+        "cli.group",
+        "vectors.milvus_store",
+    } <= set(SOURCES)
+    assert "storage.keys" in _own("services.ingesting.run"), "the reader of imports finds what is known to be there"
     assert "onnxruntime" in _foreign("embedding.network")
+
+
+def test_every_package_travels_in_the_wheel() -> None:
+    project = tomllib.loads((ROOT.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    listed = set(project["tool"]["setuptools"]["packages"])
+    there = {".".join(("image_search", *path.parent.relative_to(ROOT).parts)) for path in ROOT.rglob("__init__.py")}
+    assert listed - there == {"image_search.web", "image_search.conf"}
+    assert there <= listed
 
 
 @pytest.mark.parametrize("module", [name for name in PURE if name in SOURCES])
@@ -173,6 +187,22 @@ def test_services_know_protocols_only(module: str) -> None:
     own = _own(module)
     assert not _within_any(own, ("config", "wiring", "adapters", "api", "cli"))
     assert {m for m in own if _within(m, ADAPTERS)} <= set(FREE_OF_ADAPTERS)
+
+
+NEIGHBOURS = {"exchanging": {"ingesting", "library"}, "library": {"searching"}}
+"""What a capability may know of others; beside it, only what all of them share."""
+
+
+def _capability(module: str) -> str:
+    """`searching` of `services.searching.query`; "" of what all of them share, and of modules elsewhere."""
+    parts = module.split(".")
+    return parts[1] if parts[0] == "services" and len(parts) > 2 else ""
+
+
+@pytest.mark.parametrize("module", _modules("services"))
+def test_capabilities_stand_beside_each_other(module: str) -> None:
+    home = _capability(module)
+    assert {_capability(own) for own in _own(module)} <= {"", home} | NEIGHBOURS.get(home, set())
 
 
 def _within_any(modules: set[str], packages: tuple[str, ...]) -> set[str]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from image_search.errors import InvalidParameter
-from image_search.services.comparing import compare_projections, projections_to_compare
+from image_search.services.measuring.comparing import compare_projections, projections_to_compare
 from tests.support import MeanColourProvider
 
 RAW_DIM = 48

@@ -18,7 +18,7 @@ from image_search.embedding.projection import normalise
 from image_search.errors import CollectionNotFound, InvalidInput
 from image_search.fingerprint import content_hash
 from image_search.interfaces import FloatArray
-from image_search.services.finding import PictureFinder
+from image_search.services.exchanging.finding import PictureFinder
 from image_search.services.scanning import Candidate, Source
 from image_search.storage.keys import original_key, thumbnail_key, vector_key
 from image_search.types import ImageRecord, ShardInfo
@@ -221,7 +221,7 @@ def test_files_of_one_name_are_read_once_each(
     projected: Services, taken_away: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two thousand files called image_0001.jpg must not be hashed two thousand times each."""
-    from image_search.services import finding
+    from image_search.services.exchanging import finding
 
     folder = tmp_path / "flat"
     records = []

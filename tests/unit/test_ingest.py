@@ -13,11 +13,11 @@ from image_search.errors import ImageStoreError, InvalidInput
 from image_search.fingerprint import content_hash
 from image_search.metadata.jsonl import read_jsonl
 from image_search.metadata.words import Words
-from image_search.services.changes import Changes
 from image_search.services.gate import PictureLocks
+from image_search.services.library.changes import Changes
 from image_search.services.progress import Progress
-from image_search.services.query import Query
 from image_search.services.scanning import Source
+from image_search.services.searching.query import Query
 from image_search.types import SearchParams
 from image_search.wiring import Services
 from tests.support import draw, interrupt, jpeg, write_gallery

@@ -28,8 +28,8 @@ from image_search.metadata.words import (
     MAX_TITLE_BYTES,
     Words,
 )
-from image_search.services.changes import Changes
 from image_search.services.gate import PictureLocks, SwitchGate
+from image_search.services.library.changes import Changes
 from image_search.services.scanning import Source
 from image_search.types import ImageRecord, SearchParams
 from image_search.wiring import Services

@@ -8,11 +8,11 @@ import random
 import numpy as np
 import pytest
 
-import image_search.services.newest as newest
+import image_search.services.library.newest as newest
 from image_search.errors import InvalidParameter
 from image_search.filters import parse_filter
 from image_search.metadata.entry import FIRST_S, LAST_S
-from image_search.services.newest import newest_first, parse_place, place_of
+from image_search.services.library.newest import newest_first, parse_place, place_of
 from image_search.storage.keys import original_key
 from image_search.types import CollectionSpec, ImageRecord
 from image_search.vectors.memory_store import MemoryVectorStore

@@ -25,8 +25,8 @@ from image_search.embedding.preprocess import preprocess
 from image_search.embedding.projection import normalise
 from image_search.errors import ConfigError, EmbedderError, InvalidInput, InvalidParameter
 from image_search.interfaces import FloatArray
+from image_search.services.measuring.quantising import QuantisingService, _split, _spread
 from image_search.services.preparing import Preparer
-from image_search.services.quantising import QuantisingService, _split, _spread
 from tests.support import draw, jpeg
 
 EDGE, DIM = 32, 24

@@ -16,8 +16,8 @@ import pytest
 from image_search.errors import Conflict, EmbedderError, InvalidParameter
 from image_search.services.jobs import JobRunner, JobStopped
 from image_search.services.progress import Progress, no_progress
-from image_search.services.query import Query
 from image_search.services.scanning import Source
+from image_search.services.searching.query import Query
 from image_search.storage.keys import original_key, vector_key
 from image_search.types import ImageRecord, Job, SearchParams
 from image_search.wiring import Services

@@ -16,9 +16,9 @@ from image_search.fingerprint import content_hash
 from image_search.interfaces import FloatArray
 from image_search.metadata.words import Words
 from image_search.ranking import Weights, fused_score
-from image_search.services.answer import SearchAnswer
-from image_search.services.query import Crop, Query, QueryVector
-from image_search.services.search import MAX_COLLAPSED, SearchService
+from image_search.services.searching.answer import SearchAnswer
+from image_search.services.searching.query import Crop, Query, QueryVector
+from image_search.services.searching.service import MAX_COLLAPSED, SearchService
 from image_search.storage.keys import thumbnail_key
 from image_search.types import ImageRecord, SearchParams
 from image_search.wiring import Services

@@ -13,9 +13,9 @@ import image_search.datasets.hdf5 as hdf5
 from image_search.errors import DatasetFormatError, InvalidInput, ModelMismatch
 from image_search.fingerprint import content_hash
 from image_search.metadata.words import Words
-from image_search.services.query import Query
+from image_search.services.ingesting.stages import StageReport, shard_files
 from image_search.services.scanning import Source
-from image_search.services.stages import StageReport, shard_files
+from image_search.services.searching.query import Query
 from image_search.storage.local_store import LocalImageStore
 from image_search.types import ImageRecord, SearchParams, ShardInfo
 from image_search.vectors.memory_store import MemoryVectorStore

@@ -17,9 +17,9 @@ from image_search.config import load_settings
 from image_search.errors import Conflict, ImageNotFound, ImageSearchError, ImageStoreError
 from image_search.interfaces import ImageStore
 from image_search.metadata.words import Words
-from image_search.services.changes import Changes
+from image_search.services.library.changes import Changes
+from image_search.services.library.trash import DeletedImage
 from image_search.services.scanning import Source
-from image_search.services.trash import DeletedImage
 from image_search.storage.keys import TRASH, original_key, thumbnail_key, trash_key, vector_key
 from image_search.storage.local_store import LocalImageStore
 from image_search.types import ImageRecord

@@ -14,8 +14,8 @@ from image_search.metadata.jsonl import read_jsonl
 from image_search.metadata.sidecar import read_sidecars
 from image_search.metadata.table import EMPTY_TABLE, MetadataTable
 from image_search.metadata.words import NO_WORDS, Words
+from image_search.services.ingesting.stages import shard_files
 from image_search.services.scanning import Source
-from image_search.services.stages import shard_files
 from image_search.storage.local_store import LocalImageStore
 from image_search.types import ImageRecord
 from image_search.vectors.memory_store import MemoryVectorStore

@@ -9,7 +9,7 @@ from flask_openapi3 import APIBlueprint
 from image_search.api.access import services
 from image_search.api.operations import operation
 from image_search.api.schemas.collections import CollectionList
-from image_search.services.answer import describe_model
+from image_search.services.searching.answer import describe_model
 
 blueprint = APIBlueprint("collections", __name__)
 

@@ -27,7 +27,7 @@ from image_search.api.schemas.images import (
 )
 from image_search.api.schemas.values import make_cursor, seconds_of
 from image_search.errors import ImageNotFound, InvalidParameter
-from image_search.services.changes import Changes
+from image_search.services.library.changes import Changes
 
 blueprint = APIBlueprint("images", __name__)
 

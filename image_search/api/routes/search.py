@@ -17,7 +17,7 @@ from image_search.api.problems import attempt
 from image_search.api.schemas.search import BatchAnswer, SearchAnswer, SearchBatch, SearchParams, SearchRequest
 from image_search.api.tokens import decode_query
 from image_search.ranking import Weights
-from image_search.services.query import Crop, Query
+from image_search.services.searching.query import Crop, Query
 from image_search.types import SearchParams as Tuning
 
 blueprint = APIBlueprint("search", __name__)

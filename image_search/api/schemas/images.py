@@ -21,8 +21,8 @@ from image_search.api.schemas.values import (
     Title,
     Url,
 )
-from image_search.services.library import MAX_PAGE as MAX_LIST
-from image_search.services.library import MAX_RANDOM
+from image_search.services.library.service import MAX_PAGE as MAX_LIST
+from image_search.services.library.service import MAX_RANDOM
 
 
 class Words(Part):

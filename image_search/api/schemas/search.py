@@ -20,7 +20,7 @@ from image_search.api.schemas.values import (
     Picture,
 )
 from image_search.ranking import MAX_TOP_K, MAX_WINDOW, Collapse
-from image_search.services.query import MAX_NEGATIVES
+from image_search.services.searching.query import MAX_NEGATIVES
 
 MAX_QUERIES = 32
 Probe = Annotated[int, Field(ge=1, le=32_768)]

@@ -22,16 +22,16 @@ from image_search.interfaces import (
     VectorArchive,
     VectorBatch,
 )
-from image_search.services.arriving import sound_rows
 from image_search.services.collections import Collections, OpenCollection
-from image_search.services.features import Features
-from image_search.services.finding import PictureFinder
+from image_search.services.exchanging.arriving import sound_rows
+from image_search.services.exchanging.features import Features
+from image_search.services.exchanging.finding import PictureFinder
 from image_search.services.gate import PictureLocks
+from image_search.services.ingesting.stages import shard_files
 from image_search.services.objects import store_objects
 from image_search.services.preparing import Preparer
 from image_search.services.progress import Progress, ProgressListener, no_progress
 from image_search.services.scanning import Source
-from image_search.services.stages import shard_files
 from image_search.storage.keys import original_key
 from image_search.types import Failure, ImageRecord, ShardInfo
 

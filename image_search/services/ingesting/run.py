@@ -25,14 +25,14 @@ from image_search.metadata.words import NO_WORDS, Words, unite
 from image_search.records import MAX_SOURCES
 from image_search.services.collections import Collections, OpenCollection
 from image_search.services.gate import PictureLocks
-from image_search.services.handover import put, take
+from image_search.services.ingesting.handover import put, take
+from image_search.services.ingesting.scan_cache import ScanCache
+from image_search.services.ingesting.telling import Teller, Told, broken_once, named_anew
 from image_search.services.objects import store_objects
 from image_search.services.preparing import THUMBNAIL_TYPE, Preparer
 from image_search.services.progress import Progress, ProgressListener
 from image_search.services.raw_vectors import as_kept
-from image_search.services.scan_cache import ScanCache
 from image_search.services.scanning import Candidate, Source, chunked
-from image_search.services.telling import Teller, Told, broken_once, named_anew
 from image_search.storage.keys import original_key, thumbnail_key
 from image_search.types import Failure, ImageRecord, IngestReport
 

@@ -15,9 +15,9 @@ from typing import Any, BinaryIO
 
 from image_search.errors import DatasetFormatError, ImageStoreError, ModelMismatch, is_disk_full
 from image_search.interfaces import ShardFiles
+from image_search.services.exchanging.transfer import TransferService
 from image_search.services.jobs import DAY_S, JobStopped, JobStore
 from image_search.services.progress import Progress, ProgressListener
-from image_search.services.transfer import TransferService
 from image_search.types import Job
 
 IMPORT = "import"

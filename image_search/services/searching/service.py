@@ -11,11 +11,11 @@ from image_search.errors import InvalidParameter
 from image_search.interfaces import ImageStore, PictureFetcher
 from image_search.judging import thresholds_for
 from image_search.ranking import MAX_TOP_K, MAX_WINDOW, by_image
-from image_search.services.answer import CheckOutcome, RankedHit, SearchAnswer
 from image_search.services.collections import Collections, OpenCollection
 from image_search.services.preparing import Preparer
-from image_search.services.query import Query, QueryReader, check_query
-from image_search.services.retrieval import Retrieval, match_kind
+from image_search.services.searching.answer import CheckOutcome, RankedHit, SearchAnswer
+from image_search.services.searching.query import Query, QueryReader, check_query
+from image_search.services.searching.retrieval import Retrieval, match_kind
 from image_search.types import SearchParams
 
 MAX_COLLAPSED = 2000

@@ -8,8 +8,8 @@ from pathlib import Path
 from image_search.errors import DatasetFormatError
 from image_search.interfaces import ShardFiles, VectorBatch
 from image_search.services.collections import Collections
+from image_search.services.ingesting.stages import shard_files
 from image_search.services.raw_vectors import BATCH, LostListener, RawVectors
-from image_search.services.stages import shard_files
 
 
 class Features:

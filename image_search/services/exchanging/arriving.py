@@ -11,7 +11,7 @@ from image_search.errors import DatasetFormatError, InvalidInput
 from image_search.interfaces import FloatArray
 from image_search.names import is_sha256
 from image_search.records import MAX_SOURCES
-from image_search.services.changes import Changes, changed_record
+from image_search.services.library.changes import Changes, changed_record
 from image_search.storage.keys import original_key
 from image_search.types import Failure, ImageRecord
 

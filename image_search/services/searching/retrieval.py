@@ -23,7 +23,7 @@ from image_search.ranking import (
     fused_score,
 )
 from image_search.services.collections import OpenCollection
-from image_search.services.query import Query, QueryVector, Resolved
+from image_search.services.searching.query import Query, QueryVector, Resolved
 from image_search.types import ImageRecord, SearchHit, SearchParams
 
 FUSION_WINDOW = 64

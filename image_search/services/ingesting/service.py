@@ -10,12 +10,12 @@ from image_search.interfaces import ImageStore, OriginalsMode, VectorArchive
 from image_search.metadata.table import EMPTY_TABLE, MetadataTable
 from image_search.services.collections import Collections
 from image_search.services.gate import PictureLocks
-from image_search.services.ingest_run import IngestRun, IngestTuning
+from image_search.services.ingesting.run import IngestRun, IngestTuning
+from image_search.services.ingesting.scan_cache import ScanCache
+from image_search.services.ingesting.telling import Teller
 from image_search.services.preparing import Preparer
 from image_search.services.progress import ProgressListener, no_progress
-from image_search.services.scan_cache import ScanCache
 from image_search.services.scanning import Source
-from image_search.services.telling import Teller
 from image_search.types import IngestReport
 
 

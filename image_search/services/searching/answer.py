@@ -8,7 +8,7 @@ from typing import Any
 
 from image_search.names import rfc3339
 from image_search.ranking import Found, MatchKind
-from image_search.services.query import QueryVector
+from image_search.services.searching.query import QueryVector
 from image_search.types import CollectionSpec, ImageRecord, SearchParams
 
 

@@ -18,11 +18,11 @@ from image_search.fingerprint import content_hash
 from image_search.imaging import decode, encode_jpeg, reduce_to_shortest
 from image_search.interfaces import Embedder, FloatArray, ImageStore, OriginalsMode, ShardFiles, VectorArchive
 from image_search.metadata.table import EMPTY_TABLE, MetadataTable
+from image_search.services.ingesting.telling import Teller, Told, broken_once
 from image_search.services.objects import store_objects
 from image_search.services.preparing import PreparedImage, Preparer
 from image_search.services.progress import Progress, ProgressListener, no_progress
 from image_search.services.scanning import Candidate, Source, chunked
-from image_search.services.telling import Teller, Told, broken_once
 from image_search.types import Failure, ImageRecord, ShardInfo
 
 REDUCED_SHORTEST_PX = 512

@@ -17,15 +17,15 @@ from image_search.imaging import SNIFF_BYTES, sniff_content_type
 from image_search.interfaces import ImageStore, Keeping
 from image_search.metadata.words import NO_WORDS, Words
 from image_search.records import OnDuplicate, merge_records
-from image_search.services.answer import describe_model
-from image_search.services.changes import Changes, changed_record
 from image_search.services.collections import Collections, OpenCollection
 from image_search.services.gate import PictureLocks
-from image_search.services.newest import newest_first, place_of
+from image_search.services.library.changes import Changes, changed_record
+from image_search.services.library.newest import newest_first, place_of
+from image_search.services.library.trash import DeletedPage, Trash
 from image_search.services.objects import store_objects
 from image_search.services.preparing import THUMBNAIL_TYPE, Preparer
 from image_search.services.raw_vectors import as_kept
-from image_search.services.trash import DeletedPage, Trash
+from image_search.services.searching.answer import describe_model
 from image_search.storage.keys import check_image_id, original_key, thumbnail_key, vector_key
 from image_search.types import CollectionSpec, ImageRecord, SearchParams
 

@@ -1,0 +1,1 @@
+"""What is asked, how it is found, and what is answered."""
