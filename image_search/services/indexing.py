@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from image_search.errors import Conflict, InvalidParameter, ModelMismatch
+from image_search.errors import CollectionNotFound, Conflict, InvalidParameter, ModelMismatch
 from image_search.interfaces import Embedder, FloatArray, ImageStore, ShardFiles, VectorArchive
 from image_search.names import parse_projection
 from image_search.records import merge_records
@@ -175,7 +175,8 @@ class IndexingService:
         Setting `stop` ends it before the switch: the old collection stays. A picture whose raw vector is lost is told
         to `on_progress`; when all have been gone through, the old collection stays for such a one, too.
 
-        Raises InvalidParameter, CollectionNotFound, Conflict (another rebuild runs; raw vectors are lost).
+        Raises InvalidParameter, CollectionNotFound, Conflict (another rebuild runs, here or on another machine; raw
+        vectors are lost).
         """
         if projection is not None:
             parse_projection(projection)
@@ -196,14 +197,16 @@ class IndexingService:
         started = time.perf_counter()
         store = self._collections.store
         opened = self._collections.open_raw(collection)
-        for leftover in self._collections.leftovers(collection):
-            store.drop_collection(leftover)
         projection_id = self._projection_id(opened, projection, on_progress, stop)
         spec = self._collections.new_spec(projection_id, index or opened.spec.index, provider=opened.provider)
         embedder = opened.provider.get(projection_id)
         since_ms = self._begun_before_is_written_ms()
+        leftovers = self._collections.leftovers(collection)
         fresh = self._collections.create_beside(collection, spec)
         try:
+            # Not before: the name would be taken again, and a half that another machine fills be filled by both.
+            for leftover in leftovers:
+                store.drop_collection(leftover)
             # The latest, which a database shows from then on.
             here = _Pass("rebuilding", store.count(opened.physical, latest=True), on_progress)
             for records, vectors in self._converted(opened, spec, embedder, here.lost):
@@ -223,10 +226,16 @@ class IndexingService:
                 here.check(_NOTHING_CHANGED)
                 if store.count(fresh) != store.count(opened.physical, latest=True):
                     remove_gone(store, fresh, store, opened.physical)
+                # What was written since another machine's switch is in its collection only.
+                if store.resolve(collection) != opened.physical:
+                    raise _overtaken(collection)
                 switched_ms = _now_ms()
                 store.point(collection, fresh)
-        except BaseException:
+        except BaseException as error:
             store.drop_collection(fresh)
+            if isinstance(error, CollectionNotFound) and self._collections.exists(collection):
+                # Another machine's rebuild took this one's half for a leftover, or dropped what this one copies.
+                raise _overtaken(collection) from error
             raise
         time.sleep(self._grace_s)
         written_since = {
@@ -351,6 +360,13 @@ class IndexingService:
                 chosen, raw = self._raw.of(opened, chosen, lost, since_s=since_ms / 1000)
             if chosen:
                 store.upsert(fresh, chosen, embedder.project(raw))
+
+
+def _overtaken(collection: str) -> Conflict:
+    return Conflict(
+        f"collection {collection!r} is, or was, rebuilt on another machine meanwhile: this rebuild was given up, and "
+        "nothing is lost; rebuild on one machine at a time"
+    )
 
 
 def _now_ms() -> int:

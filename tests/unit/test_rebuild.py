@@ -150,7 +150,7 @@ def test_what_a_killed_rebuild_left_is_removed(library: Services) -> None:
     left = library.collections.create_beside("default", library.collections.new_spec("none"))
     library.store.upsert(left, *next(library.store.iterate("default")))
     library.indexing.rebuild("default", projection="random:8")
-    assert library.store.list_collections() == ["default__2"]
+    assert library.store.list_collections() == ["default__3"]
     assert library.collections.spec("default").dim == 8
 
 

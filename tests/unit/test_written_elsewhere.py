@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import image_search.services.indexing as indexing
+from image_search.errors import Conflict
 from image_search.filters import Filter
 from image_search.interfaces import FloatArray
 from image_search.services.scanning import Source
@@ -115,6 +116,38 @@ def test_a_rebuild_brings_what_took_long_to_write(
     monkeypatch.setattr(gate, "switching", end_writing)
     library.indexing.rebuild("default")
     assert store.get("default", [record.image_id], latest=True)
+
+
+@pytest.mark.parametrize("is_seen", [True, False], ids=["takes our half for a leftover", "began at the same moment"])
+@pytest.mark.parametrize("is_dropped", [True, False], ids=["old one dropped", "old one still there"])
+def test_a_rebuild_that_another_machine_overtakes_is_given_up(
+    library: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_seen: bool, is_dropped: bool
+) -> None:
+    store, (record, vector) = _store(library), _another(library)
+    home = replace(library.settings.library, data_dir=str(tmp_path / "elsewhere"))
+    elsewhere = replace(library, settings=replace(library.settings, library=home))
+    elsewhere.indexing._grace_s = 0
+    build_index, drop = store.build_index, store.drop_collection
+
+    def rebuilt_meanwhile(name: str) -> None:
+        build_index(name)
+        with monkeypatch.context() as patched:
+            patched.setattr(store, "build_index", build_index)
+            if not is_seen:
+                patched.setattr(elsewhere.collections, "leftovers", lambda _name: [])
+            if not is_dropped:
+                patched.setattr(store, "drop_collection", lambda one: None if one == "default__1" else drop(one))
+            elsewhere.indexing.rebuild("default", projection="random:8")
+        store.upsert("default", [record], vector[:, :8])
+
+    monkeypatch.setattr(store, "build_index", rebuilt_meanwhile)
+    with pytest.raises(Conflict, match=r"rebuilt on another machine meanwhile.*nothing is lost"):
+        library.indexing.rebuild("default", projection="random:6")
+    monkeypatch.undo()
+    assert library.collections.spec("default").dim == 8
+    assert store.count("default", latest=True) == 16
+    library.indexing.rebuild("default")
+    assert len(store.list_collections()) == 1
 
 
 def test_a_bulk_run_keeps_what_was_said_elsewhere_of_a_new_picture(library: Services, tmp_path: Path) -> None:
