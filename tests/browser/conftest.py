@@ -164,6 +164,8 @@ def page(browser: Browser, console: Console, live_server: str) -> Iterator[Page]
     page = context.new_page()
     page.on("console", lambda message: console.errors.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: console.errors.append(f"uncaught: {error}"))
+    # From now on the driver takes what would choose a file: told of it at the key, it may come after the browser's own.
+    page.on("filechooser", lambda _chooser: None)
     page.goto(live_server)
     page.locator('#status-button[data-phase="ready"]').wait_for()
     yield page
