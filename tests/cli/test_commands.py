@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import click
@@ -90,6 +91,27 @@ def test_between_a_group_and_what_only_its_list_takes(cli: Cli, library: Path, t
             check_error(cli("jobs", *more, *given, "--json"), 1, f"no library in {tmp_path}")
         assert "show" in cli("jobs", *given, "--help").out
     assert "requires an argument" in cli("jobs", "--data-dir").err
+
+
+@pytest.mark.parametrize(
+    ("command", "mistyped", "meant"),
+    [
+        ("search", "--topk", ["--top-k"]),
+        ("search", "--jsn", ["--json"]),
+        ("ingest", "--sett", ["--set"]),
+        ("fetch", "--sest", ["--set", "--sets"]),
+        ("jobs", "--limt", ["--limit"]),
+        ("search", "--zzzzzz", []),
+    ],
+)
+def test_only_what_is_nearest_to_a_mistyped_option_is_named(
+    cli: Cli, command: str, mistyped: str, meant: list[str]
+) -> None:
+    outcome = cli(command, mistyped, "5", "--json")
+    assert outcome.code == 2
+    message = outcome.json["error"]["message"]
+    assert re.findall(r"'(--[a-z-]+)'", message) == [mistyped, *meant]
+    assert message in outcome.err
 
 
 def test_the_commands_that_scripts_rely_on() -> None:
