@@ -308,6 +308,14 @@ class Services:
         return self.settings.embedding.batch_size or _BATCH_SIZES[self.provider.device]
 
 
+def make_data_folder(settings: Settings) -> None:
+    """Make the library's folder where there is none. Raises ImageStoreError."""
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ImageStoreError(f"the data folder {str(settings.data_dir)!r} cannot be made: {error.strerror}") from error
+
+
 def build_services(
     settings: Settings, *, max_pixels: int | None = None, bulk: bool = False, processes: int = 1
 ) -> Services:
@@ -317,10 +325,7 @@ def build_services(
     pictures, where a network that runs once on each core beats one that shares its work among them. `processes` that do
     the same on this machine share its cores.
     """
-    try:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ImageStoreError(f"the data folder {str(settings.data_dir)!r} cannot be made: {error.strerror}") from error
+    make_data_folder(settings)
     network_threads = settings.embedding.threads or (1 if bulk else max(1, available_cores() // processes))
     images = adapters.image_store(settings)
     return Services(
