@@ -360,5 +360,5 @@ def build_collecting(settings: Settings, *, jobs: int | None, per_host: int | No
 
 def migration(source: Services, target: Services) -> MigrationService:
     """What takes the library of the one to the stores of the other."""
-    sides = (Side(side.collections, side.images, side.archive_for) for side in (source, target))
+    sides = (Side(side.collections, side.images, side.archive_for, side.locks) for side in (source, target))
     return MigrationService(*sides)
