@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Mapping
@@ -309,11 +310,17 @@ class Services:
 
 
 def make_data_folder(settings: Settings) -> None:
-    """Make the library's folder where there is none. Raises ImageStoreError."""
+    """Make the library's folder where there is none. Raises ImageStoreError, also where it cannot be written."""
+    folder = settings.data_dir
     try:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ImageStoreError(f"the data folder {str(settings.data_dir)!r} cannot be made: {error.strerror}") from error
+        raise ImageStoreError(f"the data folder {str(folder)!r} cannot be made: {error.strerror}") from error
+    if "://" not in settings.milvus_uri and not os.access(folder, os.W_OK):
+        raise ImageStoreError(
+            f"the data folder {str(folder)!r} cannot be written, and an embedded library writes into it also to "
+            "search: copy the folder to where it can be written, and name that one (--data-dir)"
+        )
 
 
 def build_services(
