@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Mapping
@@ -308,6 +309,20 @@ class Services:
         return self.settings.embedding.batch_size or _BATCH_SIZES[self.provider.device]
 
 
+def make_data_folder(settings: Settings) -> None:
+    """Make the library's folder where there is none. Raises ImageStoreError, also where it cannot be written."""
+    folder = settings.data_dir
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ImageStoreError(f"the data folder {str(folder)!r} cannot be made: {error.strerror}") from error
+    if "://" not in settings.milvus_uri and not os.access(folder, os.W_OK):
+        raise ImageStoreError(
+            f"the data folder {str(folder)!r} cannot be written, and an embedded library writes into it also to "
+            "search: copy the folder to where it can be written, and name that one (--data-dir)"
+        )
+
+
 def build_services(
     settings: Settings, *, max_pixels: int | None = None, bulk: bool = False, processes: int = 1
 ) -> Services:
@@ -317,10 +332,7 @@ def build_services(
     pictures, where a network that runs once on each core beats one that shares its work among them. `processes` that do
     the same on this machine share its cores.
     """
-    try:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ImageStoreError(f"the data folder {str(settings.data_dir)!r} cannot be made: {error.strerror}") from error
+    make_data_folder(settings)
     network_threads = settings.embedding.threads or (1 if bulk else max(1, available_cores() // processes))
     images = adapters.image_store(settings)
     return Services(
@@ -355,5 +367,5 @@ def build_collecting(settings: Settings, *, jobs: int | None, per_host: int | No
 
 def migration(source: Services, target: Services) -> MigrationService:
     """What takes the library of the one to the stores of the other."""
-    sides = (Side(side.collections, side.images, side.archive_for) for side in (source, target))
+    sides = (Side(side.collections, side.images, side.archive_for, side.locks) for side in (source, target))
     return MigrationService(*sides)

@@ -30,7 +30,8 @@ from image_search.adapters import served_at
 from image_search.api.auth import load_keys
 from image_search.config import Settings
 from image_search.errors import ConfigError, ImageSearchError
-from image_search.wiring import Services, build_services
+from image_search.services.locking import locked
+from image_search.wiring import Services, build_services, make_data_folder
 
 GRACE_S = 30
 """How long a worker that is told to go may still work on what it has begun."""
@@ -92,11 +93,20 @@ def prepare_library(
         return
     # The drawings lie in the data folder until they are all in: if it exists, an earlier start did not get that far.
     drawn = settings.data_dir / "samples"
-    new = "://" not in settings.milvus_uri and not Path(settings.milvus_uri).exists()
-    if samples and (new or drawn.is_dir()):
-        _run([*command, "samples", str(drawn)])
-        _run([*command, "ingest", str(drawn), "--originals", "copy"])
-        shutil.rmtree(drawn)
+
+    def wanted() -> bool:
+        new = "://" not in settings.milvus_uri and not Path(settings.milvus_uri).exists()
+        return samples and (new or drawn.is_dir())
+
+    if not wanted():
+        return
+    # Another start at the same moment waits, and finds the library: two of them would take each other's drawings away.
+    make_data_folder(settings)
+    with locked(settings.data_dir / "samples.lock", fcntl.LOCK_EX):
+        if wanted():
+            _run([*command, "samples", str(drawn)])
+            _run([*command, "ingest", str(drawn), "--originals", "copy"])
+            shutil.rmtree(drawn)
 
 
 class _Worker(ThreadWorker):  # type: ignore[misc]

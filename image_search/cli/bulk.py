@@ -161,7 +161,8 @@ def import_command(
 ) -> None:
     """Read an exported HDF5 file, a folder of vector shards, or an .npy matrix of raw vectors into a collection.
 
-    May be stopped at any moment and started again: what is in already changes nothing.
+    May be stopped at any moment and started again: what is in already changes nothing. A file with a row that cannot
+    be read is refused before anything is written; single rows that no collection can take are listed at the end.
 
     With --images the pictures themselves are taken from a folder: a file counts as a row's picture where it has its
     name (the folders above it may differ) and its content. What is not found is listed.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from difflib import SequenceMatcher
 
 import click
 
@@ -55,6 +56,10 @@ for command in (command for module in _MODULES for command in module.COMMANDS):
     group.add_command(command)
 add_global_options(group)
 
+AS_NEAR = 0.1
+"""Options this close to the most alike are named too: none that was meant is left out then, of all options with one
+letter missing or two of them swapped."""
+
 
 def main() -> None:
     """Run the command line."""
@@ -65,6 +70,8 @@ def main() -> None:
     except ImageSearchError as error:
         fail(error, as_json=as_json)
     except click.ClickException as error:
+        if isinstance(error, click.NoSuchOption):
+            _keep_nearest(error)
         if as_json:
             click.echo(json.dumps({"error": {"type": "UsageError", "message": error.format_message()}}))
         error.show()
@@ -77,6 +84,13 @@ def main() -> None:
         _forget_output()
         say("Error: no room is left on the disk that this is written to")
         sys.exit(1)
+
+
+def _keep_nearest(error: click.NoSuchOption) -> None:
+    """click also names what is only somewhat alike: --set is, to every short option."""
+    names = error.possibilities or []
+    alike = [SequenceMatcher(None, name, error.option_name).ratio() for name in names]
+    names[:] = [name for name, ratio in zip(names, alike, strict=True) if ratio > max(alike) - AS_NEAR]
 
 
 def _open_missing_streams() -> None:

@@ -14,7 +14,15 @@ from image_search.cli.tables import print_failures
 from image_search.config import Settings, load_settings
 from image_search.errors import ImageStoreError, InvalidParameter
 
-_OF_A_LIBRARY = ("library.lock", "library.db", "jobs.sqlite", "switch.lock", "projections", "images/tmp")
+_OF_A_LIBRARY = (
+    "library.lock",
+    "library.db",
+    "jobs.sqlite",
+    "switch.lock",
+    "switch.rebuild",
+    "projections",
+    "images/tmp",
+)
 """What a data folder has, embedded or beside servers: one of them is the first thing that is written into it."""
 
 
@@ -49,6 +57,7 @@ def migrate(
     Nothing is embedded again and nothing changes here. It may be stopped or killed at any moment and started again:
     it goes on where it was, and what is there already is passed over. The target shows nothing of a collection until
     all of it is there; from then on it gets what it lacks, and keeps what is edited or deleted there (but --overwrite).
+    A service may run on the target; it rebuilds nothing meanwhile.
 
     \b
     Examples:

@@ -25,8 +25,14 @@ class ListingGroup(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """The arguments that are left for the command."""
-        if not args or (args[0].startswith("-") and args[0] not in self.get_help_option_names(ctx)):
-            args = ["list", *args]
+        # The group's own options, each with a value: they may stand before the name of a command.
+        own = {name for option in self.params for name in option.opts}
+        start = 0
+        while start < len(args) and args[start].partition("=")[0] in own:
+            start += 1 if "=" in args[start] else 2
+        first = (args[start:] or ["-"])[0]
+        if start <= len(args) and first.startswith("-") and first not in self.get_help_option_names(ctx):
+            args = [*args[:start], "list", *args[start:]]
         return super().parse_args(ctx, args)
 
 

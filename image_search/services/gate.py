@@ -38,12 +38,14 @@ class SwitchGate:
 
     @contextlib.contextmanager
     def rebuilding(self) -> Iterator[None]:
-        """Hold the right to rebuild. Raises Conflict where another has it."""
+        """Hold the right to rebuild, or to keep others from it. Raises Conflict where another has it."""
         with contextlib.ExitStack() as held:
             try:
                 held.enter_context(locked(self._path.with_suffix(".rebuild"), fcntl.LOCK_EX | fcntl.LOCK_NB))
             except BlockingIOError as error:
-                raise Conflict("a collection of this library is being rebuilt; try again when that is done") from error
+                raise Conflict(
+                    "a collection of this library is being rebuilt, or filled by `migrate`; try again when that is done"
+                ) from error
             yield
 
     def _turnstile(self) -> contextlib.AbstractContextManager[None]:

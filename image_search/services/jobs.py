@@ -52,9 +52,11 @@ CREATE TABLE IF NOT EXISTS failures (
 ) WITHOUT ROWID
 """
 _COLUMNS = (
-    "job_id, kind, state, params, total, done, failed, created_at_s, started_at_s, finished_at_s, updated_at_s, error, "
-    "cancel_wanted, result"
+    "job_id, kind, state, params, total, done, "
+    "MAX(failed, EXISTS (SELECT 1 FROM failures WHERE failures.job_id = jobs.job_id)), "
+    "created_at_s, started_at_s, finished_at_s, updated_at_s, error, cancel_wanted, result"
 )
+"""Of failures that are written down it is told with the job: a list of jobs must not open the file for each of them."""
 _LATER_COLUMNS = {"cancel_wanted": "INTEGER NOT NULL DEFAULT 0", "result": "TEXT"}
 """What the table of an older library lacks."""
 _PUT_BACK = """
@@ -220,7 +222,7 @@ class JobStore:
         """Why `retry` refuses a job, "" where it does not."""
         if job.state in ("queued", "running"):
             return f"job {job.job_id} is {job.state}: only a job that has ended can be tried again"
-        if job.state == "done" and not job.failed and not self._has_failures(job.job_id):
+        if job.state == "done" and not job.failed:
             return f"job {job.job_id} is done and had no failures: there is nothing to try again"
         check = self._retry_checks.get(job.kind)
         return check(job) if check else ""
@@ -259,10 +261,6 @@ class JobStore:
                 (bound[0], limit),
             ).fetchall()
         return [_job(row) for row in rows]
-
-    def _has_failures(self, job_id: str) -> bool:
-        with self._transaction() as db:
-            return db.execute("SELECT 1 FROM failures WHERE job_id = ? LIMIT 1", (job_id,)).fetchone() is not None
 
     def _set(self, job_id: str, **values: Any) -> None:
         values["updated_at_s"] = time.time()

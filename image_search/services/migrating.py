@@ -16,10 +16,11 @@ from typing import TypeVar
 
 import numpy as np
 
-from image_search.errors import BackendError, ImageNotFound, ModelMismatch
+from image_search.errors import BackendError, CollectionExists, Conflict, ImageNotFound, ModelMismatch
 from image_search.imaging import SNIFF_BYTES, sniff_content_type
 from image_search.interfaces import ImageStore, VectorArchive
 from image_search.services.collections import Collections, remove_gone
+from image_search.services.gate import PictureLocks
 from image_search.services.preparing import THUMBNAIL_TYPE
 from image_search.services.progress import Progress, ProgressListener, no_progress
 from image_search.storage.keys import ORIGINALS, THUMBNAILS, TRASH, VECTORS, in_trash, is_key, trash_key, vector_key
@@ -40,6 +41,7 @@ class Side:
     collections: Collections
     images: ImageStore
     archive_for: Callable[[str], VectorArchive]
+    locks: PictureLocks
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +110,14 @@ class MigrationService:
 
         A collection that the target shows already gets what it lacks, and keeps what was edited or deleted there;
         `overwrite` brings the source's edits and deletions over it. What is changed in the source meanwhile may be
-        missed; a repetition brings it. Raises ModelMismatch where the
-        target has a collection of that name and another model or projection.
+        missed; a repetition brings it. Others may use the target on this machine meanwhile, but not rebuild it.
+
+        Raises ModelMismatch where the target has a collection of that name and another model or projection; Conflict
+        where a collection there is being rebuilt, or came into being meanwhile.
         """
-        return _Run(self._source, self._target, on_progress, stop or threading.Event(), overwrite).report(only)
+        run = _Run(self._source, self._target, on_progress, stop or threading.Event(), overwrite)
+        with self._target.collections.gate.rebuilding():
+            return run.report(only)
 
 
 class _Run:
@@ -245,15 +251,17 @@ class _Run:
         keeps = exists and not self._overwrite
         total, done, copied, different = source.store.count(ours), 0, 0, 0
         for records, vectors in source.store.iterate(ours, batch_size=BATCH):
-            known = target.store.get(physical, [record.image_id for record in records], latest=True)
-            rows = [row for row, record in enumerate(records) if known.get(record.image_id) != record]
-            if keeps:
-                lacking = [row for row in rows if self._lacks(name, records[row], known)]
-                different += len(rows) - len(lacking)
-                rows = lacking
-            if rows:
-                fresh = [records[row] for row in rows]
-                copied += _patiently(lambda f=fresh, v=vectors[rows]: target.store.upsert(physical, f, v))  # type: ignore[misc]
+            ids = [record.image_id for record in records]
+            with self._target.locks.holding(ids):
+                known = target.store.get(physical, ids, latest=True)
+                rows = [row for row, record in enumerate(records) if known.get(record.image_id) != record]
+                if keeps:
+                    lacking = [row for row in rows if self._lacks(name, records[row], known)]
+                    different += len(rows) - len(lacking)
+                    rows = lacking
+                if rows:
+                    fresh = [records[row] for row in rows]
+                    copied += _patiently(lambda f=fresh, v=vectors[rows]: target.store.upsert(physical, f, v))  # type: ignore[misc]
             done += len(records)
             self._tell(f"{name}: rows", done, total)
         deleted, kept = self._take_trash(name, ours, physical, keeps=keeps)
@@ -261,7 +269,7 @@ class _Run:
         if not exists:
             # Rows that an interrupted run brought and that left the source since, also for good.
             remove_gone(target.store, physical, source.store, ours)
-            target.store.point(name, physical)
+            self._show(name, physical)
         return MigratedCollection(
             name=name,
             model_id=spec.model_id,
@@ -272,6 +280,17 @@ class _Run:
             different=different + kept,
             deleted=deleted,
         )
+
+    def _show(self, name: str, physical: str) -> None:
+        store = self._target.collections.store
+        try:
+            store.point(name, physical, new=True)
+        except CollectionExists as error:
+            store.drop_collection(physical)
+            raise Conflict(
+                f"collection {name!r} came into being in the target meanwhile; start the same command again: that "
+                "brings what it lacks"
+            ) from error
 
     def _lacks(self, name: str, record: ImageRecord, known: Mapping[str, ImageRecord]) -> bool:
         """Whether the target's collection neither shows the picture nor has it in its trash."""
@@ -294,17 +313,18 @@ class _Run:
         keys = (key for key in self._source.images.iter_keys(f"{TRASH}{name}/") if is_key(key))
         taken = kept = 0
         for batch in _batches(keys):
-            there = target.get(physical, [in_trash(key)[1] for key in batch], latest=True) if keeps else {}
-            kept += len(there)
-            for key in batch:
-                if in_trash(key)[1] in there:
-                    continue
-                failure = self._take_object(key)
-                if failure is not None:
-                    self._failed.append(failure)
             ids = [in_trash(key)[1] for key in batch]
-            shown = store.get(ours, ids)
-            target.delete(physical, [i for i in ids if i not in shown and i not in there])
+            with self._target.locks.holding(ids):
+                there = target.get(physical, ids, latest=True) if keeps else {}
+                kept += len(there)
+                for key, image_id in zip(batch, ids, strict=True):
+                    if image_id in there:
+                        continue
+                    failure = self._take_object(key)
+                    if failure is not None:
+                        self._failed.append(failure)
+                shown = store.get(ours, ids)
+                target.delete(physical, [i for i in ids if i not in shown and i not in there])
             taken += len(ids)
             self._tell(f"{name}: deleted pictures", taken)
         return taken, kept

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import click
@@ -71,6 +72,46 @@ def test_the_options_of_all_stand_before_or_after_the_command(cli: Cli, gallery:
     assert shown["ingest.threads"]["value"] == "3"
     check_error(cli("list", "--set", "nonsense", "--json"), 2, "SECTION.KEY=VALUE")
     check_error(cli("list", "--set", "library.nonsense=1", "--json"), 2, "unknown")
+
+
+@pytest.mark.parametrize("group", [name for name in COMMANDS if name not in LEAVES])
+def test_the_options_of_all_stand_between_a_group_and_its_command(cli: Cli, group: str, tmp_path: Path) -> None:
+    for command in (name for name in LEAVES if name.startswith(f"{group} ".lstrip())):
+        inner = command.removeprefix(group).split()
+        given = ("--data-dir", tmp_path, f"--config={tmp_path / 'x.ini'}", "--set", "ingest.threads=3")
+        outcome = cli(*group.split(), *given, *inner, "--help")
+        assert (outcome.code, outcome.err) == (0, "")
+        assert outcome.out.startswith(f"Usage: image-search {command} ")
+
+
+def test_between_a_group_and_what_only_its_list_takes(cli: Cli, library: Path, tmp_path: Path) -> None:
+    for given in (("--data-dir", tmp_path), (f"--data-dir={tmp_path}",)):
+        for more in ((), ("--limit", 5), ("list", "--limit", 5)):
+            check_error(cli("jobs", *given, *more, "--json"), 1, f"no library in {tmp_path}")
+            check_error(cli("jobs", *more, *given, "--json"), 1, f"no library in {tmp_path}")
+        assert "show" in cli("jobs", *given, "--help").out
+    assert "requires an argument" in cli("jobs", "--data-dir").err
+
+
+@pytest.mark.parametrize(
+    ("command", "mistyped", "meant"),
+    [
+        ("search", "--topk", ["--top-k"]),
+        ("search", "--jsn", ["--json"]),
+        ("ingest", "--sett", ["--set"]),
+        ("fetch", "--sest", ["--set", "--sets"]),
+        ("jobs", "--limt", ["--limit"]),
+        ("search", "--zzzzzz", []),
+    ],
+)
+def test_only_what_is_nearest_to_a_mistyped_option_is_named(
+    cli: Cli, command: str, mistyped: str, meant: list[str]
+) -> None:
+    outcome = cli(command, mistyped, "5", "--json")
+    assert outcome.code == 2
+    message = outcome.json["error"]["message"]
+    assert re.findall(r"'(--[a-z-]+)'", message) == [mistyped, *meant]
+    assert message in outcome.err
 
 
 def test_the_commands_that_scripts_rely_on() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import h5py
 import numpy as np
 import pytest
 
+import image_search.datasets.hdf5 as hdf5
 import image_search.services.exchanging.transfer as transfer
 from tests.cli.conftest import Cli, check_error
 
@@ -88,6 +90,11 @@ def _of_another_length(path: Path) -> None:
         file["vectors"] = np.ones((15, 7), np.float16)
 
 
+def _with_a_broken_row(path: Path) -> None:
+    with h5py.File(path, "r+") as file:
+        file["records"][13] = b'{"image_id": 5}'
+
+
 def _gone(path: Path) -> None:
     path.unlink()
 
@@ -99,12 +106,41 @@ def _gone(path: Path) -> None:
         (_emptied, "library.h5: is damaged or no HDF5 file"),
         (_of_another_model, "another@000000000000 cannot be used here"),
         (_of_another_length, "vectors of 7 numbers; the model gives 48"),
+        (_with_a_broken_row, "library.h5: row 13: "),
         (_gone, "library.h5: no such file"),
     ],
 )
 def test_a_wrong_file_is_refused_and_makes_no_collection(
-    cli: Cli, file: Path, spoil: Callable[[Path], None], said: str
+    cli: Cli, file: Path, spoil: Callable[[Path], None], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(transfer, "BATCH", 4)
     spoil(file)
     check_error(cli("import", file, "--collection", "copy", "--json"), 1, said)
     assert cli("status", "--json").json["collections"] == ["default"]
+
+
+def test_a_folder_with_a_broken_row_in_its_last_shard_brings_nothing_in(cli: Cli, file: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "shards"
+    folder.mkdir()
+    for name in ("a.h5", "b.h5"):
+        shutil.copy(file, folder / name)
+    _with_a_broken_row(folder / "b.h5")
+    check_error(cli("import", folder, "--collection", "copy", "--json"), 1, "b.h5: row 13: ")
+    assert cli("status", "--json").json["collections"] == ["default"]
+    shutil.copy(file, folder / "b.h5")
+    assert cli("import", folder, "--collection", "copy", "--json").json["added"] == 15
+
+
+def test_a_stop_while_the_rows_are_checked(cli: Cli, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as first:
+        read = hdf5.read_vector_shard
+
+        def stopping(*given: object) -> object:
+            os.kill(os.getpid(), signal.SIGINT)
+            first.setattr(hdf5, "read_vector_shard", read)
+            return read(*given)  # type: ignore[arg-type]
+
+        first.setattr(hdf5, "read_vector_shard", stopping)
+        outcome = cli("import", file, "--collection", "copy", "--json")
+    assert (outcome.code, outcome.json["added"], outcome.json["interrupted"]) == (1, 0, True)
+    assert cli("import", file, "--collection", "copy", "--json").json["added"] == 15

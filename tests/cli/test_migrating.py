@@ -31,6 +31,9 @@ def test_a_file_is_no_folder(cli: Cli, library: Path, tmp_path: Path) -> None:
 def test_new_empty_and_half_filled_folders_are_taken(cli: Cli, library: Path, tmp_path: Path, begun: str) -> None:
     target = tmp_path / "target"
     (target / begun).mkdir(parents=True)
+    if not begun:
+        # What a run that was killed at once has left.
+        (target / "switch.rebuild").touch()
     first = cli("migrate", "--to-data-dir", target, "--json").json["collections"][0]
     again = cli("migrate", "--to-data-dir", target, "--json").json["collections"][0]
     assert first["there"] == first["copied"] == again["there"] == first["images"] > 0

@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -218,6 +219,28 @@ def test_a_service_and_commands_beside_it(cli: Cli, start: Start, gallery: Path,
     assert "Traceback" not in err
     assert not (data_dir / "service.json").exists()
     assert cli("status", "--json").json["images"] == 17
+
+
+@pytest.mark.parametrize("command", [["search", "--text", "red"], ["status"], ["jobs"], ["serve", "--port", "0"]])
+def test_a_library_that_cannot_be_written_says_what_it_needs(
+    cli: Cli, gallery: Path, data_dir: Path, command: list[str]
+) -> None:
+    assert cli("ingest", gallery).code == 0
+    ours = [sys.executable, "-m", "image_search", "--data-dir", str(data_dir), *command]
+    if os.geteuid() == 0:
+        # Permissions do not hold root up.
+        mounted = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0"'
+        if subprocess.run(["unshare", "-m", "sh", "-c", mounted, data_dir], capture_output=True).returncode:
+            pytest.skip("root may mount nothing here, so it can write everywhere")
+        ours = ["unshare", "-m", "sh", "-c", f'{mounted} && exec "$@"', str(data_dir), *ours]
+    data_dir.chmod(0o555)
+    try:
+        done = subprocess.run(ours, capture_output=True, text=True)
+    finally:
+        data_dir.chmod(0o755)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"Error: the data folder '{data_dir}' cannot be written, and an embedded library")
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_a_port_that_is_taken(cli: Cli, start: Start, gallery: Path) -> None:

@@ -130,6 +130,20 @@ def test_a_job_that_is_done_is_tried_again_only_for_its_failures(store: JobStore
     assert store.retry(job.job_id).state == "queued"
 
 
+def test_a_long_list_is_read_once_to_tell_what_can_be_tried_again(
+    store: JobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clean, failing = store.create("rebuild", {"n": 1}), store.create("rebuild", {"n": 2})
+    store.add_failures(failing.job_id, some(1))
+    for job in (clean, failing):
+        store.finish(job.job_id, "done")
+    opened: list[object] = []
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda *given, **named: opened.append(given) or connect(*given, **named))
+    assert [bool(store.why_no_retry(job)) for job in store.list()] == [False, True]
+    assert len(opened) == 1
+
+
 def test_a_job_that_begins_anew_forgets_its_failures(store: JobStore, monkeypatch: pytest.MonkeyPatch) -> None:
     job = store.create("rebuild", {})
     assert store.claim()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import shutil
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import image_search.api.server as server
 import image_search.samples as samples
+from image_search.config import Settings, load_settings
 from image_search.errors import InvalidParameter
 from image_search.samples import KINDS, draw_samples
+from image_search.services.locking import locked
 
 COUNT = len(KINDS)
 
@@ -162,6 +167,47 @@ def test_a_file_cut_off_by_a_kill_is_drawn_again(drawn: Path, tmp_path: Path, le
     whole = contents(tmp_path)
     assert set(whole) == {f"{kind}/{kind}_000.jpg", "metadata.jsonl"}
     assert whole[f"{kind}/{kind}_000.jpg"] == (drawn / kind / f"{kind}_000.jpg").read_bytes()
+
+
+@pytest.fixture
+def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Settings, list[str]]:
+    """A library that is not there yet, and the commands that its start runs, which make it."""
+    settings = load_settings(None, overrides={"library.data_dir": str(tmp_path / "new" / "library")})
+    ran: list[str] = []
+
+    def run(command: list[str]) -> bytes:
+        ran.append(command[-1])
+        with pytest.raises(BlockingIOError), locked(settings.data_dir / "samples.lock", fcntl.LOCK_EX | fcntl.LOCK_NB):
+            pass
+        (settings.data_dir / "samples").mkdir(exist_ok=True)
+        Path(settings.milvus_uri).touch()
+        return b""
+
+    monkeypatch.setattr(server, "_run", run)
+    return settings, ran
+
+
+def test_a_start_keeps_the_drawings_to_itself(started: tuple[Settings, list[str]]) -> None:
+    settings, ran = started
+    server.prepare_library(settings, None, {}, images=None, samples=True)
+    assert len(ran) == 2
+    assert not (settings.data_dir / "samples").exists()
+    server.prepare_library(settings, None, {}, images=None, samples=True)
+    assert len(ran) == 2
+
+
+def test_a_start_that_waited_for_another_finds_its_library(
+    started: tuple[Settings, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, ran = started
+
+    def waiting(path: Path, operation: int) -> AbstractContextManager[None]:
+        Path(settings.milvus_uri).touch()
+        return locked(path, operation)
+
+    monkeypatch.setattr(server, "locked", waiting)
+    server.prepare_library(settings, None, {}, images=None, samples=True)
+    assert ran == []
 
 
 def test_no_pictures_is_not_a_count(tmp_path: Path) -> None:

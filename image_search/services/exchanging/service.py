@@ -92,7 +92,9 @@ class ExchangeService:
             self._shards.check_vector_shard(path, rows=True, give_up=stop.is_set)
             if stop.is_set():
                 raise JobStopped
-            report = self._transfer.import_shards(params["collection"], path, on_progress=on_progress, stop=stop)
+            report = self._transfer.import_shards(
+                params["collection"], path, checked=True, on_progress=on_progress, stop=stop
+            )
         if report.interrupted:
             raise JobStopped
         return {

@@ -169,10 +169,14 @@ class TransferService:
         path: Path,
         *,
         pictures: Source | None = None,
+        checked: bool = False,
         on_progress: ProgressListener = no_progress,
         stop: threading.Event | None = None,
     ) -> ImportReport:
         """Read an exported file (or a folder of shards) into a collection; makes it as it was where there is none.
+
+        Every row is read once before any is written, unless the caller has `checked` that: a broken one costs half an
+        import else.
 
         Pictures that are not in the image store are looked for in the folder `pictures`, by the names that the records
         give them, and stored where the content is that of the record; also for rows that the collection has already.
@@ -185,6 +189,19 @@ class TransferService:
         finder = PictureFinder(pictures, self._preparer) if pictures else None
         paths, infos, provider = self.check_import(collection, path)
         first = infos[0]
+        total = sum(info.count for info in infos)
+
+        def batches() -> Iterator[VectorBatch]:
+            for shard in paths:
+                for batch in self._shards.read_vector_shard(shard, BATCH):
+                    if stop is not None and stop.is_set():
+                        return
+                    yield batch
+
+        seen = 0
+        for records, _ in () if checked else batches():
+            seen += len(records)
+            on_progress(Progress("checking", seen, total))
         projected = first.projection_id != "none"
         if projected and not self._collections.exists(collection):
             self._bring_projection(provider, paths[0], first.projection_id)
@@ -200,8 +217,6 @@ class TransferService:
             self._collections.open_or_create(collection, provider)
         # Again: it may have come into being, or been replaced, since it was looked at.
         self._check_same(collection, path.name, first)
-        total = sum(info.count for info in infos)
-        batches = (batch for p in paths for batch in self._shards.read_vector_shard(p, BATCH))
         failed: list[Failure] = []
         told = 0
 
@@ -212,7 +227,7 @@ class TransferService:
 
         report = self._import(
             collection,
-            self._sound(batches, failed, unit=projected, stop=stop),
+            self._sound(batches(), failed, unit=projected),
             total,
             projection_id=first.projection_id,
             started=started,
@@ -326,18 +341,9 @@ class TransferService:
         if brought != projection_id:
             raise DatasetFormatError(f"{path.name}: carries projection {brought}, and says it is {projection_id}")
 
-    def _sound(
-        self,
-        batches: Iterator[VectorBatch],
-        failed: list[Failure],
-        *,
-        unit: bool,
-        stop: threading.Event | None,
-    ) -> Iterator[VectorBatch]:
-        """The rows that a collection can take, the others in `failed`; ends early where `stop` is set."""
+    def _sound(self, batches: Iterator[VectorBatch], failed: list[Failure], *, unit: bool) -> Iterator[VectorBatch]:
+        """The rows that a collection can take, the others in `failed`."""
         for records, vectors in batches:
-            if stop is not None and stop.is_set():
-                return
             kept, rows, refused = sound_rows(records, vectors, unit=unit)
             failed += refused
             yield kept, rows
