@@ -56,6 +56,13 @@ FRAMES = """
 """
 
 
+# The picture that is searched with has taken its shape, which only its bytes tell.
+SHAPED = """(() => {
+  const query = document.querySelector("#query:not([hidden])");
+  return !query || !!query.querySelector(".stage")?.style.getPropertyValue("--ratio");
+})()"""
+
+
 class Held:
     """Requests that wait until they are let go."""
 
@@ -245,7 +252,7 @@ def test_nothing_that_can_be_pressed_is_moved_by_what_comes_late(
         held = Held(page, pattern)
         act()
         held.wait()
-        page.wait_for_function("[...document.querySelectorAll('#query img')].every((image) => image.complete)")
+        page.wait_for_function(SHAPED)
         page.evaluate(FRAMES)
         page.evaluate("() => { window.moved = {}; }")
         held.let_go()
