@@ -110,6 +110,9 @@ def test_what_lies_in_the_trash_goes_for_good_after_a_question(library: Page, li
     expect(sure).to_contain_text("2 pictures and their files")
     sure.get_by_role("button", name="Delete for good", exact=True).click()
     expect(page.locator("#library").get_by_text("The trash is empty.")).to_be_visible()
+    page.get_by_role("button", name="Done selecting").click()
+    expect(page.get_by_role("button", name="Select", exact=True)).to_be_hidden()
+    expect(page.locator("#library-title")).to_be_focused()
     for image_id in ids:
         response = page.request.post(f"{live_server}/images/{image_id}/restore", headers={"X-API-Key": ADMIN_KEY})
         assert response.status == 404

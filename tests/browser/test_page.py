@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from playwright.sync_api import Locator, Page, Route, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 if TYPE_CHECKING:
     from conftest import Console
@@ -343,6 +343,51 @@ def test_a_link_to_a_collection_that_is_gone_says_so_and_leads_to_one_that_is_th
     expect(page).to_have_url(re.compile("collection=default"))
     page.go_back()
     expect(told).to_contain_text("There is no collection “gone”.")
+
+
+def test_what_a_link_to_a_collection_that_is_gone_asks_for_is_looked_for_in_another(
+    page: Page, live_server: str, console: Console
+) -> None:
+    console.allow("404")
+    (image,) = page.request.get(f"{live_server}/images?limit=1").json()["images"]
+    page.goto(f"{live_server}/?collection=gone&id={image['id']}&tags=none")
+    page.get_by_role("button", name="Go to “default”").click()
+    expect(page.locator("#query .overline").first).to_have_text("From the library")
+    expect(page.locator("#chips .chip")).to_contain_text("none")
+    expect(page).to_have_url(re.compile(f"collection=default&id={image['id']}&tags=none"))
+    page.go_back()
+    expect(page.locator("#notices .notice")).to_contain_text("There is no collection “gone”.")
+    expect(page).to_have_url(re.compile(f"collection=gone&id={image['id']}"))
+    # Where the other has no such picture it says what it always says.
+    unknown = "0" * 64
+    page.goto(f"{live_server}/?collection=gone&id={unknown}")
+    page.get_by_role("button", name="Go to “default”").click()
+    expect(page.get_by_role("alert").filter(has_text="This is no longer in the library")).to_be_visible()
+    expect(page).to_have_url(re.compile(f"collection=default&id={unknown}"))
+    page.get_by_role("link", name="Search", exact=True).click()
+    expect(page.get_by_role("alert").filter(has_text="no longer")).to_have_count(0)
+    expect(page).not_to_have_url(re.compile("id="))
+
+
+def test_what_the_page_knows_of_the_service_is_said_in_its_language(
+    browser: Browser, live_server: str, sample_image: Path
+) -> None:
+    context = browser.new_context(locale="zh-CN")
+    page = context.new_page()
+    page.goto(live_server)
+    page.locator('#status-button[data-phase="ready"]').wait_for()
+    page.locator("#status-button").click()
+    panel = page.locator("#status-panel")
+    expect(panel).to_contain_text("GiB，已用")
+    expect(panel).not_to_contain_text(re.compile(r"none|cores| of "))
+    problem = {"code": "vector_store_unavailable", "detail": "The vector store is not available."}
+    page.route("**/search", lambda route: route.fulfill(status=503, json=problem))
+    page.set_input_files("#chooser", sample_image)
+    expect(page.get_by_role("alert").filter(has_text="向量存储不可用。")).to_be_visible()
+    problem |= {"code": "unheard_of", "detail": "Said in its own words."}
+    page.get_by_role("button", name="重试").click()
+    expect(page.get_by_role("alert").filter(has_text="Said in its own words.")).to_be_visible()
+    context.close()
 
 
 def test_inline_script_is_refused(page: Page, console: Console) -> None:

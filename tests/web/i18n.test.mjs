@@ -1,24 +1,28 @@
 import assert from "node:assert/strict";
 import { readFile, readdir } from "node:fs/promises";
 import { test } from "node:test";
-import { LOCALES, pickLocale, speak, translator } from "../../web/js/i18n.js";
+import { LOCALES, learn, pickLocale, speak, translator } from "../../web/js/i18n.js";
 import { MESSAGES as en } from "../../web/js/i18n/en.js";
 import { MESSAGES as zh } from "../../web/js/i18n/zh.js";
-import { WORDS } from "../../web/js/live/words.js";
+import { WORDS as LIVE } from "../../web/js/live/words.js";
+import { WORDS as SHOWING } from "../../web/js/views/words.js";
 
 const MESSAGES = { en, zh };
 await Promise.all(LOCALES.map(speak));
+learn(SHOWING);
 
 const WEB = new URL("../../web/", import.meta.url);
 const holes = (text) => [...text.matchAll(/\{(\w+)\}/g)].map(([, name]) => name).sort();
 
 test("every language has the same messages, none empty, with the same holes", () => {
-  const keys = Object.keys(MESSAGES.en);
-  for (const locale of LOCALES) {
-    assert.deepEqual(Object.keys(MESSAGES[locale]).sort(), [...keys].sort(), locale);
-    for (const key of keys) {
-      assert.ok(MESSAGES[locale][key].trim(), `${locale} ${key} is empty`);
-      assert.deepEqual(holes(MESSAGES[locale][key]), holes(MESSAGES.en[key]), `${locale} ${key}`);
+  for (const words of [MESSAGES, SHOWING]) {
+    const keys = Object.keys(words.en);
+    for (const locale of LOCALES) {
+      assert.deepEqual(Object.keys(words[locale]).sort(), [...keys].sort(), locale);
+      for (const key of keys) {
+        assert.ok(words[locale][key].trim(), `${locale} ${key} is empty`);
+        assert.deepEqual(holes(words[locale][key]), holes(words.en[key]), `${locale} ${key}`);
+      }
     }
   }
 });
@@ -45,7 +49,7 @@ test("no message is left over", async () => {
   }
   const source = (await Promise.all(files.map((file) => readFile(file, "utf8")))).join("\n");
   const built = [/^error\.\d{3}$/, /^status\.(connecting|warming|away)$/, /^(match|collapse)\.\w+$/, /^live\.(denied\.)?(camera|video|screen)$/];
-  const unused = [...Object.keys(MESSAGES.en), ...Object.keys(WORDS.en)].filter(
+  const unused = [...Object.keys(MESSAGES.en), ...Object.keys(LIVE.en), ...Object.keys(SHOWING.en)].filter(
     (key) => !source.includes(`"${key.replace(/\.(one|other)$/, "")}"`) && !built.some((form) => form.test(key)),
   );
   assert.deepEqual(unused, []);

@@ -15,6 +15,7 @@ test("a view is fetched once, when it is first wanted, and shows the newest stat
       return [{ render: ({ n }) => shown.push(n) }];
     },
     state: () => now,
+    missing: assert.fail,
   });
   view.render(now);
   assert.equal(loads, 0);
@@ -28,22 +29,33 @@ test("a view is fetched once, when it is first wanted, and shows the newest stat
   assert.deepEqual(shown, [2, 0], "once there, it is told everything, also what it has to hide");
 });
 
-test("a failure is asked about again, but not at every change", async (t) => {
+test("a failure is told, and asked about again, but not at every change while it is told", async (t) => {
   let loads = 0;
+  let now = { missing: null };
   const view = later({
     wanted: () => true,
     load: async () => {
       loads += 1;
-      throw new TypeError("Failed to fetch dynamically imported module");
+      if (loads < 4) throw new TypeError("Failed to fetch dynamically imported module");
+      return [];
     },
-    state: () => ({}),
+    state: () => now,
+    missing: (again) => (now = { missing: again }),
   });
-  view.render({});
+  view.render(now);
   await settled();
-  view.render({});
+  assert.ok(now.missing);
+  view.render(now);
   assert.equal(loads, 1);
-  const now = performance.now();
-  t.mock.method(performance, "now", () => now + 10_000);
-  view.render({});
-  assert.equal(loads, 2);
+  view.render({ missing: null });
+  assert.equal(loads, 2, "the notice was pressed");
+  await settled();
+  const then = performance.now() + 10_000;
+  t.mock.method(performance, "now", () => then);
+  view.render(now);
+  assert.equal(loads, 3);
+  await settled();
+  view.render({ missing: null });
+  await settled();
+  assert.equal(now.missing, null, "what has come is no longer missed");
 });

@@ -1,13 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { LOCALES, speak, translator } from "../../web/js/i18n.js";
+import { LOCALES, learn, speak, translator } from "../../web/js/i18n.js";
 import { IDLE_SEARCH, initialState } from "../../web/js/store.js";
 import { reasonOf } from "../../web/js/views/card.js";
 import { errorWords } from "../../web/js/views/notice.js";
 import { headingOf } from "../../web/js/views/results.js";
 import { isGone } from "../../web/js/views/start.js";
+import { WORDS } from "../../web/js/views/words.js";
 
 await Promise.all(LOCALES.map(speak));
+learn(WORDS);
 
 test("what words found is not called similar", () => {
   const search = { ...IDLE_SEARCH, phase: "done", results: [{ id: "a" }, { id: "b" }] };

@@ -1,7 +1,7 @@
 // @ts-check
 
 /** @typedef {"en" | "zh"} Locale */
-/** @typedef {keyof typeof import("./i18n/en.js").MESSAGES | keyof typeof import("./live/words.js").WORDS["en"] | keyof typeof import("./manage/words.js").WORDS["en"] | keyof typeof import("./views/places.js").WORDS["en"]} MessageKey */
+/** @typedef {keyof typeof import("./i18n/en.js").MESSAGES | keyof typeof import("./live/words.js").WORDS["en"] | keyof typeof import("./manage/words.js").WORDS["en"] | keyof typeof import("./views/places.js").WORDS["en"] | keyof typeof import("./views/words.js").WORDS["en"]} MessageKey */
 
 /** @type {Locale[]} */
 export const LOCALES = ["en", "zh"];
@@ -25,6 +25,7 @@ export function pickLocale(preferred) {
  * @property {(key: MessageKey, params?: Record<string, string | number>) => string} t
  * @property {(stem: PluralStem, n: number) => string} plural
  * @property {(n: number) => string} number
+ * @property {(code: string, detail: string) => string} problem what the service says, in this language where it is known
  */
 
 /** @typedef {"results.count" | "results.found" | "result.moreSources" | "status.pictures" | "rows.count" | "add.added" | "add.known" | "add.failed" | "job.failed" | "library.selected" | "sure.many" | "vectors.bare"} PluralStem */
@@ -90,6 +91,7 @@ function made(locale, messages) {
     t,
     plural: (stem, n) => t(`${stem}.${rules.select(n) === "one" ? "one" : "other"}`, { n: numbers.format(n) }),
     number: (n) => numbers.format(n),
+    problem: (code, detail) => learned[locale][`problem.${code}`] ?? detail,
   };
 }
 

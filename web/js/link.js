@@ -17,7 +17,7 @@ const DAY = /^\d{4}-\d\d-\d\d$/;
  * @param {State} state
  * @returns {string} the query string, "" of the page's start
  */
-export function linkOf({ query, words, share, crop, filters, negatives, topK, viewed, library, collection }) {
+export function linkOf({ query, words, share, crop, filters, negatives, topK, viewed, library, collection, search: { wantedId } }) {
   const stored = query?.kind === "stored";
   /** @type {[string, string | number | false | null | undefined][]} */
   const place = [
@@ -25,9 +25,9 @@ export function linkOf({ query, words, share, crop, filters, negatives, topK, vi
     ["collection", collection],
   ];
   /** @type {typeof place} */
-  const search = [
+  const asked = [
     ["q", words],
-    ["id", stored && query.imageId],
+    ["id", stored ? query.imageId : wantedId],
     ["url", query?.kind === "url" && query.url],
     ["crop", query?.kind !== "file" && query?.kind !== "live" && crop && [crop.left, crop.top, crop.right, crop.bottom].join(",")],
     ["share", share !== PLAIN.share && share.toString()],
@@ -41,7 +41,7 @@ export function linkOf({ query, words, share, crop, filters, negatives, topK, vi
     ["not", negatives.map(({ id }) => id).join(",")],
     ["n", topK !== DEFAULT_TOP_K && topK],
   ];
-  const parts = [...place, ...(library.which ? [] : search), /** @type {typeof place[0]} */ (["view", viewed?.id])];
+  const parts = [...place, ...(library.which ? [] : asked), /** @type {typeof place[0]} */ (["view", viewed?.id])];
   const found = new URLSearchParams(parts.flatMap(([name, value]) => (value ? [[name, String(value)]] : [])));
   return found.size ? `?${found}` : "";
 }

@@ -1,14 +1,14 @@
 // @ts-check
 /** @import {Locale} from "./i18n.js" */
 /** @import {Live} from "./live/live.js" */
-/** @import {FileQuery} from "./types.js" */
+/** @import {FileQuery, Which} from "./types.js" */
 /** @import {Manager} from "./manage/manager.js" */
 /** @import {Picking} from "./views/card.js" */
 /** @import {QueryActions} from "./views/query.js" */
 /** @import {ResultsActions} from "./views/results.js" */
 import * as config from "../config.js";
 import { Api } from "./api.js";
-import { byId, styled } from "./dom.js";
+import { byId, el, styled } from "./dom.js";
 import { listen, pick, tooLarge } from "./inputs.js";
 import { LOCALES, pickLocale, speak, translatePage, translator } from "./i18n.js";
 import { SessionKey } from "./keys.js";
@@ -36,7 +36,11 @@ const keys = {
 };
 const held = () => ({ hasKey: !!(keys.user.get() ?? keys.admin.get()), isAdmin: !!keys.admin.get() });
 const locale = pickLocale([remembered("locale"), ...navigator.languages]);
-await speak(locale);
+await speak(locale).catch((error) => {
+  // In no language's words: there are none.
+  byId("notices", HTMLElement).append(el("p", { class: "notice", role: "alert" }, ["The words of this page could not be fetched. ", el("a", { href: "" }, "Try again · 重试")]));
+  throw error;
+});
 const thumbPx = Number(remembered("thumb")) || undefined;
 const store = new Store(initialState({ locale, ...held(), thumbPx }));
 const api = new Api({
@@ -57,7 +61,7 @@ const navigation = new Navigation({
     if (which) {
       // What was searched for when the library was opened stands behind it, and opens with it.
       if (behind) void searcher.open(behind, files);
-      await manage((one) => one.open(which));
+      await openLibrary(which);
     }
     else {
       leaveLibrary();
@@ -74,6 +78,9 @@ function setKey(value) {
   store.update(held());
 }
 
+/** A part of the page could not be fetched; null: it is there. @param {(() => void) | null} again */
+const missing = (again) => store.update({ missing: again });
+
 /** @type {Promise<Manager> | null} */
 let manager = null;
 
@@ -81,15 +88,24 @@ let manager = null;
 async function manage(use) {
   const parts = { api, store, keys, base, actions: { ...picking, held, check: () => void monitor.check() } };
   manager ??= import("./manage/manager.js").then((module) => module.manager(parts));
+  let one;
   try {
-    // A camera must not go on behind the library.
-    if (store.state.live) (await liveSearch()).end();
-    await use(await manager);
-  } catch (error) {
-    if (await manager.then(() => true, () => false)) throw error;
+    one = await manager;
+  } catch {
     manager = null;
-    store.update({ hint: { key: "error.away", tone: "error" } });
+    store.updateLibrary({ phase: "error" });
+    return missing(() => void manage(use));
   }
+  missing(null);
+  await use(one);
+}
+
+/** @param {Which} which */
+async function openLibrary(which) {
+  store.updateLibrary({ which, phase: "loading" });
+  // A camera must not go on behind the library.
+  if (store.state.live) (await liveSearch()).end();
+  await manage((one) => store.state.library.which && one.open(store.state.library.which));
 }
 
 /** @param {string} collection */
@@ -104,7 +120,7 @@ function goInto(collection) {
   enter(collection);
   searcher.elsewhere();
   const { which } = store.state.library;
-  if (which) void manage((one) => one.open(which));
+  if (which) void openLibrary(which);
 }
 
 function leaveLibrary() {
@@ -113,16 +129,31 @@ function leaveLibrary() {
 
 /** @type {Promise<Live> | null} */
 let live = null;
-const liveSearch = () => (live ??= import("./live/live.js").then(({ Live }) => new Live({ api, store, searcher })));
+const liveSearch = () =>
+  (live ??= Promise.all([import("./live/live.js"), import("./views/live.js"), styled("css/work.css")]).then(([{ Live }, { LiveView }]) => {
+    const one = new Live({ api, store, searcher });
+    const actions = {
+      freeze: () => void one.freeze(),
+      end: () => one.end(),
+      /** @param {string} id */
+      camera: (id) => void one.start("camera", id),
+      crop: working.crop,
+    };
+    views.push(new LiveView({ actions }));
+    return one;
+  }));
 
 /** @param {(live: Live) => void} use the live search, fetched when it is first wanted */
 async function withLive(use) {
+  let found;
   try {
-    use(await liveSearch());
+    found = await liveSearch();
   } catch {
     live = null;
-    store.update({ hint: { key: "error.away", tone: "error" } });
+    return missing(() => void withLive(use));
   }
+  missing(null);
+  use(found);
 }
 
 /** @param {File[]} files */
@@ -153,9 +184,9 @@ async function setLocale(chosen) {
   try {
     await speak(chosen);
   } catch {
-    store.update({ hint: { key: "error.away", tone: "error" } });
-    return;
+    return missing(() => void setLocale(chosen));
   }
+  missing(null);
   remember("locale", chosen);
   store.update({ locale: chosen });
 }
@@ -196,7 +227,7 @@ const working = {
   showNearest: () => store.updateSearch({ showNearest: true }),
   only: (query) => searcher.withFiles([query.file]),
 };
-const state = () => store.state;
+const late = { state: () => store.state, missing };
 // Somebody begins to ask: what shows the answer comes meanwhile.
 let begun = false;
 for (const type of ["pointerdown", "keydown", "dragenter"]) {
@@ -230,10 +261,15 @@ const views = [
       },
       dismissError: () => store.updateSearch({ error: null }),
       dismissHint: () => store.update({ hint: null }),
+      fetchAgain: () => {
+        const again = store.state.missing;
+        missing(null);
+        again?.();
+      },
     },
   }),
   later({
-    state,
+    ...late,
     wanted: ({ service }) => servers.length > 1 || (service.status?.collections?.length ?? 0) > 1 || isGone(service.status),
     load: async () => {
       const { placesView } = await import("./views/places.js");
@@ -241,7 +277,7 @@ const views = [
     },
   }),
   later({
-    state,
+    ...late,
     wanted: ({ search, rows }) => begun || search.phase !== "idle" || rows.length > 0,
     load: async () => {
       const [{ workViews }] = await Promise.all([import("./views/work.js"), styled("css/work.css")]);
@@ -249,24 +285,7 @@ const views = [
     },
   }),
   later({
-    state,
-    wanted: ({ live }) => live !== null,
-    load: async () => {
-      const [{ LiveView }, live] = await Promise.all([import("./views/live.js"), liveSearch(), styled("css/work.css")]);
-      return [
-        new LiveView({
-          actions: {
-            freeze: () => void live.freeze(),
-            end: () => live.end(),
-            camera: (id) => void live.start("camera", id),
-            crop: (crop) => searcher.refine({ crop }),
-          },
-        }),
-      ];
-    },
-  }),
-  later({
-    state,
+    ...late,
     // Whoever has results is about to look at one.
     wanted: ({ viewed, search, rows }) => viewed !== null || search.results.length > 0 || rows.length > 0,
     load: async () => {
@@ -303,7 +322,7 @@ for (const place of places) {
     // With a key held the browser opens a tab or a window of its own.
     if (event instanceof MouseEvent && (event.metaKey || event.ctrlKey || event.shiftKey)) return;
     event.preventDefault();
-    if (place.getAttribute("data-place") === "library") void manage((one) => one.open("all"));
+    if (place.getAttribute("data-place") === "library") void openLibrary("all");
     else if (store.state.library.which) leaveLibrary();
     else searcher.start();
   });

@@ -121,7 +121,7 @@ export class Searcher {
     // The field is written anew where its words are others.
     if (link.words !== this.#store.state.words) this.#draft = null;
     const { imageId, url, topK, viewedId: _, library: __, collection: ___, ...refinement } = link;
-    this.#store.update({ ...refinement, topK, query: null, rows: [], viewed: null, hint: null, search: IDLE_SEARCH });
+    this.#store.update({ ...refinement, topK, query: null, rows: [], viewed: null, hint: null, search: { ...IDLE_SEARCH, wantedId: imageId } });
     if (files.length) return this.withFiles(files, refinement);
     if (url) return this.#begin(queryOfUrl(url), refinement);
     if (!imageId) return this.again();
@@ -209,7 +209,9 @@ export class Searcher {
   /** The same in another collection, without what belongs to the one before. */
   elsewhere() {
     this.#token = null;
-    const { query } = this.#store.state;
+    const { query, search } = this.#store.state;
+    // What a link asked for in vain may be here.
+    if (search.wantedId) return void this.#stopped();
     if (query?.kind === "stored") this.#store.update({ query: null, crop: null });
     this.#store.update({ negatives: [], viewed: null });
     void this.again();
@@ -319,12 +321,13 @@ export class Searcher {
   /** What was asked last has failed. @param {ApiError} error */
   fail(error) {
     const { query, search, hasKey } = this.#store.state;
+    const failed = { ...IDLE_SEARCH, wantedId: search.wantedId, error };
     if (error.status === 401) {
-      this.#store.update({ search: { ...IDLE_SEARCH, phase: "locked", error, keyRefused: hasKey } });
+      this.#store.update({ search: { ...failed, phase: "locked", keyRefused: hasKey } });
     } else if (search.phase === "done" && query?.kind !== "live") {
       this.#store.updateSearch({ loadingMore: false, error });
     } else {
-      this.#store.update({ search: { ...IDLE_SEARCH, phase: "error", error } });
+      this.#store.update({ search: { ...failed, phase: "error" } });
     }
     if (error.isAway || error.code === NO_COLLECTION) this.#onAway();
   }

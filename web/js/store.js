@@ -12,6 +12,7 @@ export const IDLE_SEARCH = Object.freeze({
   error: null,
   keyRefused: false,
   showNearest: false,
+  wantedId: null,
 });
 
 /** @type {Readonly<Filters>} */
@@ -74,6 +75,7 @@ export function initialState({ locale, hasKey = false, isAdmin = false, thumbPx 
     thumbPx,
     original: false,
     hint: null,
+    missing: null,
     dragging: false,
     hasKey,
     isAdmin,

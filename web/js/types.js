@@ -139,6 +139,7 @@
  * @property {import("./api.js").ApiError | null} error of the search, or of its next page when results are there
  * @property {boolean} keyRefused a key was sent and not accepted
  * @property {boolean} showNearest although nothing is close
+ * @property {string | null} wantedId the stored picture that a link asks for, until it is had
  */
 
 /** @typedef {"connecting" | "ready" | "warming" | "away"} ServicePhase */
@@ -166,6 +167,7 @@
  * @property {number} thumbPx
  * @property {boolean} original pictures are sent as they are, however large
  * @property {Hint | null} hint something to tell that is about the page, not the service
+ * @property {(() => void) | null} missing a part of the page could not be fetched; asks for it again
  * @property {boolean} dragging
  * @property {boolean} hasKey
  * @property {boolean} isAdmin the admin key is held

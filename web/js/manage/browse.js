@@ -24,8 +24,8 @@ export class BrowseView {
   #actions;
   #section = byId("library", HTMLElement);
   #drag = /** @type {HTMLElement} */ (byId("drag", HTMLElement).querySelector("span"));
-  #title = el("h1", { id: "library-title", tabindex: "-1" });
-  #shown = el("p", { class: "fine" });
+  #title = byId("library-title", HTMLElement);
+  #shown = byId("library-shown", HTMLElement);
   #addWords = el("span");
   #addHint = el("p", { class: "fine library-hint" });
   #files = el("input", { type: "file", accept: "image/*", multiple: true, hidden: true, id: "add-chooser" });
@@ -54,8 +54,8 @@ export class BrowseView {
     const add = el("button", { class: "button primary", type: "button", id: "add" }, [icon("upload"), this.#addWords], {
       click: () => this.#files.click(),
     });
+    this.#title.parentElement?.append(add, this.#index, this.#vectors);
     this.#section.append(
-      el("div", { class: "library-head" }, [this.#title, this.#shown, add, this.#index, this.#vectors]),
       this.#addHint,
       this.#files,
       el("section", { id: "adding", class: "box", "aria-labelledby": "adding-title", hidden: true }),
@@ -88,9 +88,6 @@ export class BrowseView {
   render(state) {
     const { library, locale, thumbPx } = state;
     const tr = translator(locale);
-    const isOpen = library.which !== null;
-    this.#section.hidden = !isOpen;
-    document.body.dataset.at = isOpen ? "library" : "search";
     if (this.#headChanges(locale, library.which, library.indexing, library.vectors.open, thumbPx)) this.#renderHead(state, tr);
     const items = library.which === "trash" ? library.deleted : library.images;
     if (this.#gridChanges(locale, items)) this.#renderGrid(items, tr);
@@ -105,7 +102,6 @@ export class BrowseView {
    * @param {Translator} tr
    */
   #renderHead({ library: { which, indexing, vectors }, thumbPx }, tr) {
-    this.#title.textContent = tr.t("library.title");
     this.#vectorsWords.textContent = tr.t("library.vectors");
     this.#vectors.setAttribute("aria-expanded", String(vectors.open));
     this.#addWords.textContent = tr.t("library.add");
@@ -189,8 +185,7 @@ export class BrowseView {
       const words = tr.t(which === "trash" ? "library.emptyTrash" : "library.empty");
       this.#foot.replaceChildren(el("div", { class: "nothing" }, [icon("picture"), el("p", {}, words)]));
     }
-    if (which && phase === "loading") announce(tr.t("library.loading"));
-    else if (which && phase === "done") announce(shown ? tr.t("library.shown", { n: tr.number(shown) }) : (this.#foot.textContent ?? ""));
+    if (which && phase === "done") announce(shown ? tr.t("library.shown", { n: tr.number(shown) }) : (this.#foot.textContent ?? ""));
   }
 
   /**

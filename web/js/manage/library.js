@@ -58,7 +58,8 @@ export class Library {
   /** Goes on where the service's absence stopped it. */
   async resume() {
     const { which, phase, error } = this.#store.state.library;
-    if (which && phase === "error" && error?.isAway) await this.again();
+    // No error: what manages the library came late itself.
+    if (which && phase === "error" && (!error || error.isAway)) await this.again();
   }
 
   /** Once more what failed. */

@@ -18,6 +18,7 @@ import { SelectionView } from "./selection.js";
 import { Transfer } from "./transfer.js";
 import { Uploads } from "./uploads.js";
 import { VectorsView, follow } from "./vectors.js";
+import { PROBLEMS, WORDS as SHOWING } from "../views/words.js";
 import { WORDS } from "./words.js";
 
 /**
@@ -28,6 +29,8 @@ import { WORDS } from "./words.js";
 
 /** Manages the library once its words and its style are there. @param {Parts} parts */
 export async function manager(parts) {
+  learn(SHOWING);
+  learn(PROBLEMS);
   learn(WORDS);
   await Promise.all([styled("css/work.css"), styled("css/manage.css")]);
   return new Manager(parts);

@@ -54,12 +54,15 @@ export class SelectionView {
 
   /** @param {State} state */
   render({ library, locale }) {
-    const { which, selecting, selected, working, images, deleted } = library;
-    if (!this.#changed(locale, which, selecting, selected, working, images, deleted)) return;
+    const { which, phase, selecting, selected, working, images, deleted } = library;
+    if (!this.#changed(locale, which, phase, selecting, selected, working, images, deleted)) return;
     const tr = translator(locale);
     const inTrash = which === "trash";
     this.#shown = (inTrash ? deleted : images).map(({ id }) => id);
     this.#tools.hidden = !selecting;
+    const hadFocus = document.activeElement === this.#select;
+    this.#select.hidden = phase !== "loading" && !selecting && !this.#shown.length;
+    if (hadFocus && this.#select.hidden) byId("library-title", HTMLElement).focus({ preventScroll: true });
     this.#select.textContent = tr.t(selecting ? "library.selectEnd" : "library.select");
     this.#select.setAttribute("aria-pressed", String(selecting));
     this.#tools.setAttribute("aria-label", tr.plural("library.selected", selected.length));

@@ -13,7 +13,7 @@ export function reasonOf(error, tr) {
   if (error.code === "no_key") return tr.t("library.locked");
   const { heading, fallback } = errorWords(error);
   const fields = error.errors.map(({ field, reason }) => `${String(field)}: ${String(reason)}`).join("; ");
-  return fields || error.detail || (fallback ? `${tr.t(heading)}. ${tr.t(fallback)}` : error.title || tr.t(heading));
+  return fields || tr.problem(error.code, error.detail) || (fallback ? `${tr.t(heading)}. ${tr.t(fallback)}` : error.title || tr.t(heading));
 }
 
 /** To those who do not see the page. @param {string} words */

@@ -3,7 +3,6 @@
 /** The words of library management, fetched with it. */
 export const WORDS = {
   en: {
-    "library.title": "Library",
     "library.show": "Show",
     "library.all": "All",
     "library.new": "Newest first",
@@ -122,7 +121,6 @@ export const WORDS = {
     "adminKey.submit": "Go on",
   },
   zh: {
-    "library.title": "图库",
     "library.show": "显示",
     "library.all": "全部",
     "library.new": "最新优先",

@@ -5,10 +5,11 @@ const AGAIN_MS = 3_000;
 
 /**
  * A view whose module is fetched when it is first wanted, so that the page opens without its weight.
- * @param {{wanted: (state: State) => boolean, load: () => Promise<View[]>, state: () => State}} parts
+ * @param {{wanted: (state: State) => boolean, load: () => Promise<View[]>, state: () => State,
+ *   missing: (again: State["missing"]) => void}} parts `missing`: it could not be had; null: now it could
  * @returns {View}
  */
-export function later({ wanted, load, state }) {
+export function later({ wanted, load, state, missing }) {
   /** @type {View[]} */
   let views = [];
   let failedAt = -Infinity;
@@ -17,17 +18,19 @@ export function later({ wanted, load, state }) {
     try {
       views = await load();
     } catch {
-      // The service is away, which the notices tell; the next change of state asks again.
       failedAt = performance.now();
       asked = false;
+      // The next change of state asks again, at once where the notice of this is gone.
+      missing(() => {});
       return;
     }
+    if (failedAt > 0) missing(null);
     for (const view of views) view.render(state());
   };
   return {
     render(now) {
       for (const view of views) view.render(now);
-      if (asked || !wanted(now) || performance.now() - failedAt < AGAIN_MS) return;
+      if (asked || !wanted(now) || (now.missing && performance.now() - failedAt < AGAIN_MS)) return;
       asked = true;
       void fetchViews();
     },

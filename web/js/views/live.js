@@ -3,9 +3,13 @@
 /** @import {Crop, LiveQuery, LiveState, State} from "../types.js" */
 import { byId, changes, el, icon } from "../dom.js";
 import { formatMs } from "../format.js";
-import { translator } from "../i18n.js";
+import { learn, translator } from "../i18n.js";
 import { FIRST_REGION } from "../live/region.js";
 import { CropFrame } from "./crop.js";
+import { PROBLEMS, WORDS } from "./words.js";
+
+learn(WORDS);
+learn(PROBLEMS);
 
 /**
  * @typedef {{freeze: () => void, end: () => void, camera: (id: string) => void, crop: (crop: Crop | null) => void}} LiveActions

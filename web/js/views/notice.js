@@ -16,24 +16,26 @@ export class NoticeView {
   #error = el("div", { role: "alert" });
   #key = el("div");
   #hint = el("div", { role: "status" });
+  #missing = el("div", { role: "status" });
   #serviceChanges = changes();
   #errorChanges = changes();
   #keyChanges = changes();
   #hintChanges = changes();
+  #missingChanges = changes();
 
   /**
    * @param {{actions: {tryNow: () => void, retry: () => void, more: () => void, giveKey: (key: string) => void,
-   *          dismissError: () => void, dismissHint: () => void}}} parts
+   *          dismissError: () => void, dismissHint: () => void, fetchAgain: () => void}}} parts
    */
   constructor({ actions }) {
     this.#actions = actions;
     // Live regions speak only of what changes inside them, so they are there from the start.
-    byId("notices", HTMLElement).append(this.#service, this.#key, this.#error, this.#hint);
+    byId("notices", HTMLElement).append(this.#service, this.#missing, this.#key, this.#error, this.#hint);
   }
 
   /** @param {State} state */
   render(state) {
-    const { locale, service, search, hint } = state;
+    const { locale, service, search, hint, missing } = state;
     const tr = translator(locale);
     const isDown = service.phase === "away" || service.phase === "warming";
     const waits = isDown && search.phase === "error" && !!search.error?.isAway;
@@ -45,6 +47,10 @@ export class NoticeView {
     const error = isTold ? null : search.error;
     if (this.#errorChanges(locale, error)) {
       this.#error.replaceChildren(...(error ? [this.#errorNotice(error, search.phase === "done", tr)] : []));
+    }
+    if (this.#missingChanges(locale, missing)) {
+      const again = this.#button(tr.t("notice.retry"), this.#actions.fetchAgain);
+      this.#missing.replaceChildren(...(missing ? [notice("error", words(tr.t("notice.missing")), again)] : []));
     }
     const asksKey = search.phase === "locked";
     if (this.#keyChanges(locale, asksKey, asksKey && search.error)) {
@@ -68,9 +74,7 @@ export class NoticeView {
   #serviceNotice({ service }, waits, tr) {
     if (service.phase === "away") {
       const detail = tr.t(waits ? "notice.awaySearch" : "notice.awayDetail");
-      const tryNow = el("button", { class: "button small", type: "button" }, tr.t("notice.tryNow"), {
-        click: this.#actions.tryNow,
-      });
+      const tryNow = this.#button(tr.t("notice.tryNow"), this.#actions.tryNow);
       const told = service.barred
         ? words(tr.t("notice.barred"), tr.t("notice.barredDetail", { origin: location.origin }))
         : words(tr.t("notice.away"), detail);
@@ -91,7 +95,7 @@ export class NoticeView {
   #errorNotice(error, ofNextPage, tr) {
     const { heading, fallback } = errorWords(error);
     // Of an address the service says no more than the heading does.
-    const said = error.code === "url_fetch_failed" ? "" : error.detail;
+    const said = error.code === "url_fetch_failed" ? "" : tr.problem(error.code, error.detail);
     const detail = said || (fallback ? tr.t(fallback) : error.title);
     const body = words(tr.t(heading), detail);
     if (error.errors.length) {
@@ -106,9 +110,7 @@ export class NoticeView {
     // What was asked wrongly needs no search in the service's log.
     if (error.requestId && error.status >= 500) body.push(el("p", { class: "fine" }, tr.t("notice.reference", { id: error.requestId })));
     const mayWork = error.isAway || error.status >= 500 || error.status === 429;
-    const retry = el("button", { class: "button small", type: "button" }, tr.t("notice.retry"), {
-      click: ofNextPage ? this.#actions.more : this.#actions.retry,
-    });
+    const retry = this.#button(tr.t("notice.retry"), ofNextPage ? this.#actions.more : this.#actions.retry);
     return notice("error", body, mayWork && retry, this.#dismiss(this.#actions.dismissError, tr));
   }
 
@@ -144,6 +146,11 @@ export class NoticeView {
     );
     const lead = el("p", { id: "key-lead", role: refused ? "alert" : null }, tr.t(refused ? "key.refused" : "key.lead"));
     return notice("key", [el("p", { class: "notice-title" }, tr.t("key.heading")), lead, form]);
+  }
+
+  /** @param {string} label @param {() => void} click */
+  #button(label, click) {
+    return el("button", { class: "button small", type: "button" }, label, { click });
   }
 
   /**

@@ -66,7 +66,6 @@ export class QueryView {
     if (this.#queryChanges(locale, query, state.service.status?.features?.url_fetch)) {
       const losesFocus = this.#aside.contains(document.activeElement);
       clearTimeout(this.#rest);
-      this.#aside.hidden = !query;
       this.#aside.replaceChildren(...(query ? this.#picture(query, state, tr) : []));
       this.#cropChanges();
       if (losesFocus) this.#title.focus({ preventScroll: true });
@@ -151,8 +150,9 @@ export class QueryView {
     const rows = STEPS.filter(([step]) => typeof timing[step] === "number" && (step === "total" || timing[step] > 0)).map(
       ([step, label]) => row(tr.t(label), formatMs(timing[step] ?? NaN), step),
     );
-    // While the next answer is awaited the last one's timings stay: a gap would make the page jump.
-    this.#timings.hidden = !search.answer;
+    // While an answer is awaited their place is kept, and the last one's stay: a gap would make the page jump.
+    this.#timings.hidden = !search.answer && search.phase !== "loading";
+    if (!search.answer) this.#timings.replaceChildren();
     if (search.phase !== "done") return;
     this.#timings.replaceChildren(
       el("p", { class: "overline" }, tr.t("timing.heading")),

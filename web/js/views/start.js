@@ -28,8 +28,13 @@ export class StartView {
   #drag = byId("drag", HTMLElement);
   #choose = byId("choose", HTMLButtonElement);
   #title = byId("results-title", HTMLElement);
+  #query = byId("query", HTMLElement);
+  #library = byId("library", HTMLElement);
+  #shown = byId("library-shown", HTMLElement);
+  #live = byId("live", HTMLElement);
   #byAddress;
   #startChanges = changes();
+  #libraryChanges = changes();
 
   /** @param {{actions: Giving}} parts */
   constructor({ actions }) {
@@ -46,6 +51,7 @@ export class StartView {
   render(state) {
     const { status } = state.service;
     const { phase } = state.search;
+    const { which } = state.library;
     this.#drag.hidden = !state.dragging;
     if (this.#startChanges(state.locale, status)) {
       const tr = translator(state.locale);
@@ -59,6 +65,9 @@ export class StartView {
       ].join(" ");
       this.#empty.hidden = status?.images !== 0 || isGone(status);
     }
+    if (this.#libraryChanges(state.locale, which, state.library.phase)) this.#renderLibrary(state);
+    // What shows it comes later: its place is kept.
+    this.#query.hidden = !state.query || state.query.kind === "live";
     const works = !!state.query || state.rows.length > 0 || (!!state.words && phase !== "idle") || phase === "loading";
     if (works !== this.#work.hidden) return;
     // What has the keyboard's focus is about to be hidden: go on where the page does.
@@ -71,5 +80,15 @@ export class StartView {
     if (works) this.#found.prepend(this.#chips);
     else this.#ask.append(this.#chips);
     if (losesFocus) (works ? this.#title : this.#choose).focus({ preventScroll: true });
+  }
+
+  /** What manages the library may be on its way: that it comes is said at once. @param {State} state */
+  #renderLibrary({ locale, library: { which, phase } }) {
+    const waits = phase === "loading";
+    this.#library.hidden = !which;
+    document.body.dataset.at = which ? "library" : "search";
+    this.#library.setAttribute("aria-busy", String(waits));
+    this.#shown.hidden = phase === "error";
+    if (which && waits) this.#live.textContent = translator(locale).t("results.loadingMore");
   }
 }

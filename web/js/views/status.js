@@ -109,18 +109,29 @@ function rowsOf(status, tr) {
     [tr.t("status.model"), model?.name ?? (choice?.name || tr.t("status.noModel"))],
     [tr.t("status.why"), choice && whyOf(choice, tr)],
     [tr.t("status.dim"), model && tr.number(model.dim)],
-    [tr.t("status.projection"), model?.projection],
+    [tr.t("status.projection"), said(model?.projection, tr)],
     [tr.t("status.index"), index && [index.kind, ...tuning].join(" · ")],
     [tr.t("status.vectors"), stores?.vectors],
     [tr.t("status.store"), stores?.images],
     [tr.t("status.formats"), status.formats?.join(", ")],
     [tr.t("status.limit"), limits?.max_image_bytes ? formatBytes(limits.max_image_bytes) : null],
-    [tr.t("status.cpu"), status.cpu],
-    [tr.t("status.memory"), status.memory],
-    [tr.t("status.gpu"), status.gpu],
+    [tr.t("status.cpu"), said(status.cpu, tr)],
+    [tr.t("status.memory"), said(status.memory, tr)],
+    [tr.t("status.gpu"), said(status.gpu, tr)],
     [tr.t("status.version"), status.version],
   ];
   return pairs.flatMap(([name, value]) => (value ? [row(name, value)] : []));
+}
+
+/**
+ * What the service says in words that the page knows, in the page's language; all else as it is.
+ * @param {string | undefined} text
+ * @param {Translator} tr
+ */
+function said(text = "", tr) {
+  if (/^none( used)?$/.test(text)) return tr.t("status.none");
+  const { used, n, share } = text.match(/^(?<used>[\d.]+) (% )?of (?<n>[\d.]+) (cores|GiB \((?<share>\d+) %\))$/)?.groups ?? {};
+  return n ? tr.t(share ? "status.memoryValue" : "status.cpuValue", { used, n, share }) : text;
 }
 
 /**

@@ -4,9 +4,13 @@
 /** @import {Picking} from "./card.js" */
 import { byId, changes, el, icon, replaceWhenBroken } from "../dom.js";
 import { displayName, formatScore, safeUrl } from "../format.js";
-import { translator } from "../i18n.js";
+import { learn, translator } from "../i18n.js";
 import { series } from "../viewing.js";
 import { reasonOf } from "./card.js";
+import { PROBLEMS, WORDS } from "./words.js";
+
+learn(WORDS);
+learn(PROBLEMS);
 
 /** @typedef {{edit: (image: StoredImage) => void, remove: (image: StoredImage) => void}} Changing */
 

@@ -2,9 +2,14 @@
 /** @import {FileQuery, View} from "../types.js" */
 /** @import {QueryActions} from "./query.js" */
 /** @import {ResultsActions} from "./results.js" */
+import { learn } from "../i18n.js";
 import { QueryView } from "./query.js";
 import { ResultsView } from "./results.js";
 import { RowsView } from "./rows.js";
+import { PROBLEMS, WORDS } from "./words.js";
+
+learn(WORDS);
+learn(PROBLEMS);
 
 /**
  * The views of a search under way: what is asked with, and what was found.
