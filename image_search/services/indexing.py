@@ -12,9 +12,10 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from image_search.errors import CollectionNotFound, Conflict, InvalidParameter, ModelMismatch
+from image_search.errors import CollectionExists, CollectionNotFound, Conflict, InvalidParameter, ModelMismatch
 from image_search.interfaces import Embedder, FloatArray, ImageStore, ShardFiles, VectorArchive
 from image_search.names import parse_projection
 from image_search.records import merge_records
@@ -202,7 +203,11 @@ class IndexingService:
         embedder = opened.provider.get(projection_id)
         since_ms = self._begun_before_is_written_ms()
         leftovers = self._collections.leftovers(collection)
-        fresh = self._collections.create_beside(collection, spec)
+        try:
+            fresh = self._collections.create_beside(collection, spec)
+        except CollectionExists as error:
+            # The next number was taken by another machine a moment before.
+            raise _overtaken(collection) from error
         try:
             # Not before: the name would be taken again, and a half that another machine fills be filled by both.
             for leftover in leftovers:
@@ -222,11 +227,12 @@ class IndexingService:
             here.check(_NOTHING_CHANGED)
             remove_gone(store, fresh, store, opened.physical)
             with self._collections.gate.switching():
-                self._copy_newer(opened, fresh, spec, embedder, caught_up_ms - CLOCK_MARGIN_MS, here.lost)
+                carried = self._copy_newer(opened, fresh, spec, embedder, caught_up_ms - CLOCK_MARGIN_MS, here.lost)
                 here.check(_NOTHING_CHANGED)
                 if store.count(fresh) != store.count(opened.physical, latest=True):
                     remove_gone(store, fresh, store, opened.physical)
-                # What was written since another machine's switch is in its collection only.
+                # What was written since another machine's switch is in its collection only. Between this look and the
+                # switch a moment is left in which it may come: no server has a switch on condition.
                 if store.resolve(collection) != opened.physical:
                     raise _overtaken(collection)
                 switched_ms = _now_ms()
@@ -237,17 +243,40 @@ class IndexingService:
                 # Another machine's rebuild took this one's half for a leftover, or dropped what this one copies.
                 raise _overtaken(collection) from error
             raise
+        try:
+            self._finish(opened, fresh, spec, embedder, switched_ms, caught_up_ms, carried, here)
+        except CollectionNotFound as error:
+            raise Conflict(
+                f"collection {collection!r} was rebuilt, and then again by another machine, before this one had "
+                "brought what other machines wrote in the moment of its switch; rebuild on one machine at a time"
+            ) from error
+        return self._report(collection, started)
+
+    def _finish(
+        self,
+        opened: OpenCollection,
+        fresh: str,
+        spec: CollectionSpec,
+        embedder: Embedder,
+        switched_ms: int,
+        caught_up_ms: int,
+        carried: Mapping[str, ImageRecord],
+        here: _Pass,
+    ) -> None:
+        """Bring what writers on other machines, which the gate does not hold up, wrote after the last look and before
+        they noticed the switch; and drop the old collection."""
+        store = self._collections.store
         time.sleep(self._grace_s)
         written_since = {
             r.image_id
             for records, _ in store.iterate(fresh, updated_since_ms=switched_ms, latest=True)
             for r in records
         }
-        # For writers on other machines, which the gate does not hold up; a writer of this one is never older.
-        self._copy_newer(opened, fresh, spec, embedder, switched_ms, here.lost, skip=written_since)
+        since_ms = caught_up_ms - CLOCK_MARGIN_MS
+        # What was carried is not brought again: it may be deleted by now.
+        self._copy_newer(opened, fresh, spec, embedder, since_ms, here.lost, carried=carried, skip=written_since)
         here.check("they were written while the collection was switched, and stay in the old one until a next rebuild")
         store.drop_collection(opened.physical)
-        return self._report(collection, started)
 
     def fit_if_configured(self, collection: str, *, on_progress: ProgressListener = no_progress) -> str | None:
         """Fit the configured pca:N where the collection has no projection yet and enough pictures; its id, or None.
@@ -343,13 +372,23 @@ class IndexingService:
         since_ms: int,
         lost: LostListener,
         *,
+        carried: Mapping[str, ImageRecord] = MappingProxyType({}),
         skip: Collection[str] = (),
-    ) -> None:
-        """Bring rows written to the old collection since then into the new one, but those that it has newer."""
+    ) -> dict[str, ImageRecord]:
+        """Bring rows written to the old collection since then into the new one; returns all there were by their ids.
+
+        Left out: what an earlier call has `carried`, and, in `skip`, what the new one has newer.
+        """
         store = self._collections.store
         newer = store.iterate(opened.physical, batch_size=BATCH, updated_since_ms=since_ms, latest=True)
+        seen: dict[str, ImageRecord] = {}
         for records, vectors in newer:
-            rows = [row for row, record in enumerate(records) if record.image_id not in skip]
+            seen |= {record.image_id: record for record in records}
+            rows = [
+                row
+                for row, record in enumerate(records)
+                if record.image_id not in skip and carried.get(record.image_id) != record
+            ]
             if not rows:
                 continue
             chosen, raw = [records[row] for row in rows], vectors[rows]
@@ -360,6 +399,7 @@ class IndexingService:
                 chosen, raw = self._raw.of(opened, chosen, lost, since_s=since_ms / 1000)
             if chosen:
                 store.upsert(fresh, chosen, embedder.project(raw))
+        return seen
 
 
 def _overtaken(collection: str) -> Conflict:

@@ -53,7 +53,7 @@ CREATE TABLE IF NOT EXISTS failures (
 """
 _COLUMNS = (
     "job_id, kind, state, params, total, done, "
-    "MAX(failed, EXISTS (SELECT 1 FROM failures WHERE failures.job_id = jobs.job_id)), "
+    "MAX(failed, (SELECT COUNT(*) FROM failures WHERE failures.job_id = jobs.job_id)), "
     "created_at_s, started_at_s, finished_at_s, updated_at_s, error, cancel_wanted, result"
 )
 """Of failures that are written down it is told with the job: a list of jobs must not open the file for each of them."""

@@ -29,6 +29,8 @@ from image_search.types import CollectionSpec, Failure, ImageRecord
 T = TypeVar("T")
 
 BATCH = 512
+LOCKED_AT_ONCE = 32
+"""Pictures whose files are moved one after the other under their locks: others wait for these meanwhile."""
 _PAUSES_S = (1.0, 2.0, 4.0)
 OBJECTS_AT_ONCE = 8
 """An S3 server answers a small object in some milliseconds, most of them waiting."""
@@ -287,6 +289,8 @@ class _Run:
             store.point(name, physical, new=True)
         except CollectionExists as error:
             store.drop_collection(physical)
+            # Where the other one was made for something else, trying again would not help.
+            self._check(name)
             raise Conflict(
                 f"collection {name!r} came into being in the target meanwhile; start the same command again: that "
                 "brings what it lacks"
@@ -312,7 +316,7 @@ class _Run:
         store, target = self._source.collections.store, self._target.collections.store
         keys = (key for key in self._source.images.iter_keys(f"{TRASH}{name}/") if is_key(key))
         taken = kept = 0
-        for batch in _batches(keys):
+        for batch in _batches(keys, LOCKED_AT_ONCE):
             ids = [in_trash(key)[1] for key in batch]
             with self._target.locks.holding(ids):
                 there = target.get(physical, ids, latest=True) if keeps else {}
@@ -357,7 +361,7 @@ def _content_type(key: str, data: bytes) -> str:
     return (sniff_content_type(data[:SNIFF_BYTES]) if key.startswith(ORIGINALS) else None) or _BYTES
 
 
-def _batches(keys: Iterable[str]) -> Iterator[Sequence[str]]:
+def _batches(keys: Iterable[str], size: int) -> Iterator[Sequence[str]]:
     rest = iter(keys)
-    while batch := list(islice(rest, BATCH)):
+    while batch := list(islice(rest, size)):
         yield batch

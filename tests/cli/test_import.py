@@ -143,4 +143,5 @@ def test_a_stop_while_the_rows_are_checked(cli: Cli, file: Path, monkeypatch: py
         first.setattr(hdf5, "read_vector_shard", stopping)
         outcome = cli("import", file, "--collection", "copy", "--json")
     assert (outcome.code, outcome.json["added"], outcome.json["interrupted"]) == (1, 0, True)
+    assert cli("status", "--json").json["collections"] == ["default"]
     assert cli("import", file, "--collection", "copy", "--json").json["added"] == 15

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import image_search.services.migrating as migrating
-from image_search.errors import Conflict
+from image_search.errors import Conflict, ModelMismatch
 from image_search.services.library.changes import Changes
 from image_search.services.locking import locked
 from image_search.services.progress import Progress, ProgressListener
@@ -74,6 +74,15 @@ def test_what_is_inserted_before_the_collection_is_there_stays(services: Service
     assert migration(services, target).run().complete
     assert ids(target) > ids(services)
     assert len(ids(target)) == 16
+    assert target.collections.leftovers("default") == []
+
+
+def test_what_comes_into_being_for_another_projection_is_named(services: Services, target: Services) -> None:
+    services.indexing.rebuild("default", projection="random:8")
+    early = jpeg(draw((1, 2, 3), mark=9))
+    with pytest.raises(ModelMismatch, match=r"of the target holds vectors of .* projection none"):
+        migration(services, target).run(on_progress=once(lambda: target.library.insert("default", early)))
+    assert len(ids(target)) == 1
     assert target.collections.leftovers("default") == []
 
 

@@ -16,7 +16,7 @@ from image_search.errors import Conflict
 from image_search.filters import Filter
 from image_search.interfaces import FloatArray
 from image_search.services.scanning import Source
-from image_search.types import ImageRecord
+from image_search.types import CollectionSpec, ImageRecord
 from image_search.vectors.memory_store import MemoryVectorStore
 from image_search.wiring import Services
 from tests.support import draw, jpeg
@@ -116,6 +116,61 @@ def test_a_rebuild_brings_what_took_long_to_write(
     monkeypatch.setattr(gate, "switching", end_writing)
     library.indexing.rebuild("default")
     assert store.get("default", [record.image_id], latest=True)
+
+
+def test_a_rebuild_brings_what_came_between_its_last_look_and_the_switch(
+    library: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, (record, vector) = _store(library), _another(library)
+    point = store.point
+    deleted, *_ = (one.image_id for records, _ in store.iterate("default") for one in records)
+
+    def written_before(alias: str, name: str, **options: bool) -> None:
+        store.write_elsewhere("default", record, vector, at_ms=time.time_ns() // 1_000_000 - 1)
+        time.sleep(0.005)
+        point(alias, name, **options)
+        # In the new collection only: it is not brought again from the old one.
+        store.delete("default", [deleted])
+
+    monkeypatch.setattr(store, "point", written_before)
+    library.indexing.rebuild("default")
+    assert store.get("default", [record.image_id], latest=True)
+    assert not store.get("default", [deleted], latest=True)
+    assert store.count("default", latest=True) == 15
+
+
+def test_a_rebuild_that_is_overtaken_after_its_switch_says_so(
+    library: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = replace(library.settings.library, data_dir=str(tmp_path / "elsewhere"))
+    elsewhere = replace(library, settings=replace(library.settings, library=home))
+    elsewhere.indexing._grace_s = 0
+    point = library.store.point
+
+    def rebuilt_after(alias: str, name: str, **options: bool) -> None:
+        monkeypatch.undo()
+        point(alias, name, **options)
+        elsewhere.indexing.rebuild("default", projection="random:8")
+
+    monkeypatch.setattr(library.store, "point", rebuilt_after)
+    with pytest.raises(Conflict, match="rebuilt, and then again by another machine"):
+        library.indexing.rebuild("default", projection="random:6")
+    assert library.collections.spec("default").dim == 8
+    assert library.store.count("default", latest=True) == 15
+
+
+def test_a_rebuild_whose_number_another_machine_takes_is_given_up(
+    library: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = library.store.create_collection
+
+    def taken(name: str, spec: CollectionSpec) -> None:
+        create(name, spec)
+        create(name, spec)
+
+    monkeypatch.setattr(library.store, "create_collection", taken)
+    with pytest.raises(Conflict, match="rebuilt on another machine meanwhile"):
+        library.indexing.rebuild("default")
 
 
 @pytest.mark.parametrize("is_seen", [True, False], ids=["takes our half for a leftover", "began at the same moment"])

@@ -202,6 +202,9 @@ class TransferService:
         for records, _ in () if checked else batches():
             seen += len(records)
             on_progress(Progress("checking", seen, total))
+        if stop is not None and stop.is_set():
+            # Not all rows were looked at: a collection made now might be for a file that is refused.
+            return _ended(ImportReport(collection, 0, 0, 0, (), round(time.perf_counter() - started, 3)), total)
         projected = first.projection_id != "none"
         if projected and not self._collections.exists(collection):
             self._bring_projection(provider, paths[0], first.projection_id)
