@@ -155,6 +155,60 @@ def test_a_library_that_did_not_come_is_fetched_again(page: Page, console: Conso
     gone(page)
 
 
+def test_of_two_parts_that_did_not_come_each_is_told_until_it_is_there(page: Page, console: Console) -> None:
+    console.allow("ERR_FAILED")
+    mend = broken(page, "**/manage/words.js")
+    mend_results = broken(page, "**/views/results.js")
+    page.get_by_role("link", name="Library").click()
+    expect(page.get_by_text(MISSING)).to_be_visible()
+    mend_results()
+    with page.expect_response("**/views/results.js"):
+        retry(page)
+    retry(page)
+    mend()
+    held = Held(page, "**/manage/words.js")
+    retry(page)
+    held.wait()
+    library = page.locator("#library")
+    expect(library).to_have_attribute("aria-busy", "true")
+    expect(page.locator("#content")).to_be_focused()
+    held.let_go()
+    expect(library.locator(".card").first).to_be_visible()
+    gone(page)
+
+
+def test_a_library_that_comes_with_something_else_shows_its_pictures(
+    page: Page, console: Console, sample_image: Path
+) -> None:
+    console.allow("ERR_FAILED")
+    mend = broken(page, "**/manage/words.js")
+    page.get_by_role("link", name="Library").click()
+    expect(page.get_by_text(MISSING)).to_be_visible()
+    mend()
+    page.set_input_files("#chooser", sample_image)
+    expect(page.locator("#library .card").first).to_be_visible()
+    expect(page.get_by_text("No pictures here yet.")).to_have_count(0)
+    gone(page)
+
+
+def test_what_is_told_of_a_part_stays_while_it_is_asked_for_again(page: Page, console: Console) -> None:
+    console.allow("ERR_FAILED")
+    broken(page, "**/views/results.js")
+    page.locator("#words").click()
+    button = page.locator("#notices .notice", has_text=MISSING).get_by_role("button", name="Try again")
+    button.focus()
+    page.evaluate("() => { const now = performance.now.bind(performance); performance.now = () => now() + 10_000; }")
+    with page.expect_event("requestfailed", lambda request: request.url.endswith("results.js")):
+        page.get_by_role("button", name="Filters").dispatch_event("click")
+        page.evaluate("() => document.dispatchEvent(new Event('visibilitychange'))")
+        page.locator("#thumb").evaluate("(one) => one.dispatchEvent(new Event('input', { bubbles: true }))")
+        page.locator("#top-k").evaluate(
+            "(one) => { one.value = 50; one.dispatchEvent(new Event('change', { bubbles: true })); }"
+        )
+    page.evaluate(FRAMES)
+    expect(button).to_be_focused()
+
+
 @pytest.mark.parametrize("part", ["**/views/results.js", "**/work.css"])
 def test_results_that_cannot_be_shown_are_fetched_again(
     page: Page, console: Console, sample_image: Path, part: str
@@ -244,6 +298,7 @@ def test_nothing_that_can_be_pressed_is_moved_by_what_comes_late(
     context.set_default_timeout(30_000)
     context.add_init_script(WATCH)
     page = context.new_page()
+    page.on("console", lambda message: console.errors.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: console.errors.append(f"uncaught: {error}"))
     found: dict[str, Any] = {}
 

@@ -358,6 +358,10 @@ def test_what_a_link_to_a_collection_that_is_gone_asks_for_is_looked_for_in_anot
     page.go_back()
     expect(page.locator("#notices .notice")).to_contain_text("There is no collection “gone”.")
     expect(page).to_have_url(re.compile(f"collection=gone&id={image['id']}"))
+    # What a picture is to be unlike lies in one collection only.
+    page.goto(f"{live_server}/?collection=gone&id={image['id']}&not={'0' * 64}")
+    page.get_by_role("button", name="Go to “default”").click()
+    expect(page.locator("#grid > .card:not(.skeleton)").first).to_be_visible()
     # Where the other has no such picture it says what it always says.
     unknown = "0" * 64
     page.goto(f"{live_server}/?collection=gone&id={unknown}")
@@ -374,6 +378,8 @@ def test_what_the_page_knows_of_the_service_is_said_in_its_language(
 ) -> None:
     context = browser.new_context(locale="zh-CN")
     page = context.new_page()
+    page.goto(f"{live_server}/?id={'0' * 64}")
+    expect(page.get_by_role("alert").filter(has_text="此集合中没有这张图片。")).to_be_visible()
     page.goto(live_server)
     page.locator('#status-button[data-phase="ready"]').wait_for()
     page.locator("#status-button").click()

@@ -112,6 +112,20 @@ def test_what_a_region_brings_does_not_move_it_from_under_the_finger(phone: Page
     assert box_of(phone.locator("#query .stage")) == before
 
 
+def test_the_page_stays_where_it_is_when_the_last_chip_is_removed(phone: Page, sample_image: Path) -> None:
+    open_region(phone, sample_image)
+    chip = phone.locator("#chips .chip")
+    expect(chip).to_be_visible()
+    phone.evaluate("scrollTo(0, document.querySelector('#chips').getBoundingClientRect().top - 100)")
+    scrolled = phone.evaluate("scrollY")
+    assert scrolled > 50
+    chip.tap()
+    expect(phone.locator("#chips")).to_be_hidden()
+    expect(phone.locator("#results-title")).to_be_focused()
+    expect(phone.locator('#grid[aria-busy="false"]')).to_be_visible()
+    assert phone.evaluate("scrollY") == scrolled
+
+
 def test_a_new_region_is_drawn_by_a_finger_beside_the_old_one(phone: Page, sample_image: Path) -> None:
     open_region(phone, sample_image)
     stage = box_of(phone.locator("#query .stage"))

@@ -78,14 +78,28 @@ function setKey(value) {
   store.update(held());
 }
 
-/** A part of the page could not be fetched; null: it is there. @param {(() => void) | null} again */
-const missing = (again) => store.update({ missing: again });
+/** What could not be fetched, and what fetches it again. @type {Map<unknown, () => void>} */
+const absent = new Map();
+
+/** A part of the page could not be fetched, or is there. @param {unknown} part @param {() => void} [again] */
+function missing(part, again) {
+  if (again) absent.set(part, again);
+  else absent.delete(part);
+  store.update({ missing: absent.size > 0 });
+}
 
 /** @type {Promise<Manager> | null} */
 let manager = null;
 
-/** What manages the library is fetched when it is first wanted. @param {(one: Manager) => unknown} use */
+/**
+ * What manages the library is fetched when it is first wanted.
+ * @param {((one: Manager) => unknown) | null} use null: only what is open
+ */
 async function manage(use) {
+  const { which, phase, error } = store.state.library;
+  // It may have been opened while this could not be fetched.
+  const opens = !use || (which && phase === "error" && !error);
+  if (opens) store.updateLibrary({ phase: "loading" });
   const parts = { api, store, keys, base, actions: { ...picking, held, check: () => void monitor.check() } };
   manager ??= import("./manage/manager.js").then((module) => module.manager(parts));
   let one;
@@ -93,11 +107,13 @@ async function manage(use) {
     one = await manager;
   } catch {
     manager = null;
-    store.updateLibrary({ phase: "error" });
-    return missing(() => void manage(use));
+    store.updateLibrary({ phase: "error", error: null });
+    return missing(manage, () => void manage(use));
   }
-  missing(null);
-  await use(one);
+  missing(manage);
+  const now = store.state.library.which;
+  if (opens && now) await one.open(now);
+  await use?.(one);
 }
 
 /** @param {Which} which */
@@ -105,7 +121,7 @@ async function openLibrary(which) {
   store.updateLibrary({ which, phase: "loading" });
   // A camera must not go on behind the library.
   if (store.state.live) (await liveSearch()).end();
-  await manage((one) => store.state.library.which && one.open(store.state.library.which));
+  await manage(null);
 }
 
 /** @param {string} collection */
@@ -130,7 +146,7 @@ function leaveLibrary() {
 /** @type {Promise<Live> | null} */
 let live = null;
 const liveSearch = () =>
-  (live ??= Promise.all([import("./live/live.js"), import("./views/live.js"), styled("css/work.css")]).then(([{ Live }, { LiveView }]) => {
+  (live ??= Promise.all([import("./live/live.js"), import("./views/live.js"), styled("css/work.css"), styled("css/live.css")]).then(([{ Live }, { LiveView }]) => {
     const one = new Live({ api, store, searcher });
     const actions = {
       freeze: () => void one.freeze(),
@@ -150,9 +166,9 @@ async function withLive(use) {
     found = await liveSearch();
   } catch {
     live = null;
-    return missing(() => void withLive(use));
+    return missing(liveSearch, () => void withLive(use));
   }
-  missing(null);
+  missing(liveSearch);
   use(found);
 }
 
@@ -184,9 +200,9 @@ async function setLocale(chosen) {
   try {
     await speak(chosen);
   } catch {
-    return missing(() => void setLocale(chosen));
+    return missing(setLocale, () => void setLocale(chosen));
   }
-  missing(null);
+  missing(setLocale);
   remember("locale", chosen);
   store.update({ locale: chosen });
 }
@@ -227,7 +243,7 @@ const working = {
   showNearest: () => store.updateSearch({ showNearest: true }),
   only: (query) => searcher.withFiles([query.file]),
 };
-const late = { state: () => store.state, missing };
+const late = { missing, render: () => render() };
 // Somebody begins to ask: what shows the answer comes meanwhile.
 let begun = false;
 for (const type of ["pointerdown", "keydown", "dragenter"]) {
@@ -262,9 +278,12 @@ const views = [
       dismissError: () => store.updateSearch({ error: null }),
       dismissHint: () => store.update({ hint: null }),
       fetchAgain: () => {
-        const again = store.state.missing;
-        missing(null);
-        again?.();
+        const all = [...absent.values()];
+        absent.clear();
+        store.update({ missing: false });
+        for (const again of all) again();
+        // The button that was pressed is gone.
+        byId("content", HTMLElement).focus({ preventScroll: true });
       },
     },
   }),

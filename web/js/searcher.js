@@ -127,7 +127,7 @@ export class Searcher {
     if (!imageId) return this.again();
     this.#store.updateSearch({ phase: "loading" });
     await this.#attempt(
-      () => this.open(link, files),
+      () => this.open({ ...link, negatives: this.#store.state.negatives }, files),
       async (signal) => {
         const image = await this.#api.image(imageId, { signal });
         return () => this.#begin(queryOfStored(image), refinement);
@@ -210,10 +210,10 @@ export class Searcher {
   elsewhere() {
     this.#token = null;
     const { query, search } = this.#store.state;
+    this.#store.update({ negatives: [], viewed: null });
     // What a link asked for in vain may be here.
     if (search.wantedId) return void this.#stopped();
     if (query?.kind === "stored") this.#store.update({ query: null, crop: null });
-    this.#store.update({ negatives: [], viewed: null });
     void this.again();
   }
 

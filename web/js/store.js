@@ -75,7 +75,7 @@ export function initialState({ locale, hasKey = false, isAdmin = false, thumbPx 
     thumbPx,
     original: false,
     hint: null,
-    missing: null,
+    missing: false,
     dragging: false,
     hasKey,
     isAdmin,

@@ -167,7 +167,7 @@
  * @property {number} thumbPx
  * @property {boolean} original pictures are sent as they are, however large
  * @property {Hint | null} hint something to tell that is about the page, not the service
- * @property {(() => void) | null} missing a part of the page could not be fetched; asks for it again
+ * @property {boolean} missing a part of the page could not be fetched
  * @property {boolean} dragging
  * @property {boolean} hasKey
  * @property {boolean} isAdmin the admin key is held

@@ -2,14 +2,17 @@
 /** @import {State, View} from "../types.js" */
 
 const AGAIN_MS = 3_000;
+/** That the notice goes is a change of state, and each of those asks again. */
+const changes = () => {};
 
 /**
  * A view whose module is fetched when it is first wanted, so that the page opens without its weight.
- * @param {{wanted: (state: State) => boolean, load: () => Promise<View[]>, state: () => State,
- *   missing: (again: State["missing"]) => void}} parts `missing`: it could not be had; null: now it could
+ * @param {{wanted: (state: State) => boolean, load: () => Promise<View[]>, render: () => void,
+ *   missing: (part: unknown, again?: () => void) => void}} parts `missing`: it could not be had, or now it
+ *   could; `render`: shows the page anew, as words may have come too
  * @returns {View}
  */
-export function later({ wanted, load, state, missing }) {
+export function later({ wanted, load, render, missing }) {
   /** @type {View[]} */
   let views = [];
   let failedAt = -Infinity;
@@ -20,12 +23,11 @@ export function later({ wanted, load, state, missing }) {
     } catch {
       failedAt = performance.now();
       asked = false;
-      // The next change of state asks again, at once where the notice of this is gone.
-      missing(() => {});
+      missing(load, changes);
       return;
     }
-    if (failedAt > 0) missing(null);
-    for (const view of views) view.render(state());
+    missing(load);
+    render();
   };
   return {
     render(now) {

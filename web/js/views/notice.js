@@ -45,7 +45,8 @@ export class NoticeView {
     // What says that the collection is gone offers the others too.
     const isTold = waits || search.phase === "locked" || (search.error?.code === NO_COLLECTION && isGone(service.status));
     const error = isTold ? null : search.error;
-    if (this.#errorChanges(locale, error)) {
+    // The service's words are known in this language a moment later than the page's.
+    if (this.#errorChanges(locale, error, error && tr.problem(error.code, error.detail))) {
       this.#error.replaceChildren(...(error ? [this.#errorNotice(error, search.phase === "done", tr)] : []));
     }
     if (this.#missingChanges(locale, missing)) {

@@ -113,6 +113,8 @@ export class RefineView {
         return el("li", {}, el("button", about, [words, icon("close")], { click: () => this.#actions.refine(without) }));
       }),
     );
-    if (hadFocus) (this.#chips.querySelector("button") ?? this.#words).focus();
+    if (!hadFocus) return;
+    const beside = this.#form.contains(this.#chips) ? this.#words : byId("results-title", HTMLElement);
+    (this.#chips.querySelector("button") ?? beside).focus({ preventScroll: true });
   }
 }
